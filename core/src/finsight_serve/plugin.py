@@ -1,0 +1,254 @@
+"""The public contract: the values that cross it, the roles a plugin may play, the hook specs.
+
+A plugin is an installed distribution with an entry point in one of `GROUPS`; the entry point names a module
+(or object) that implements the hook of its kind by returning the plugin's class. Orchestrators and load
+balancers are *actuators*: compile (pure, the whole want), apply (idempotent), observe (snapshots). Deploying,
+changing a policy, evicting, adopting and removing are the same three calls with another want.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+import pluggy
+from pydantic import BaseModel
+
+from .domain import AutoscalingPolicy, Event
+from .env import Env
+
+hookspec, hookimpl = pluggy.HookspecMarker("finsight_serve"), pluggy.HookimplMarker("finsight_serve")
+
+Kind = Literal["orchestrator", "load_balancer", "health_probe", "engine", "events"]
+GROUPS: Mapping[Kind, str] = {
+    "orchestrator": "finsight_serve.orchestrators",
+    "load_balancer": "finsight_serve.load_balancers",
+    "health_probe": "finsight_serve.health_probes",
+    "engine": "finsight_serve.engines",
+    "events": "finsight_serve.events",  # modules that only implement before_apply or on_event
+}
+
+KEY_HASHES_ENV = "FINSIGHT_KEY_SHA256"
+"""Replica environment: comma-separated SHA-256 (hex) of the bearer keys it must accept; every other request is 401."""
+
+
+class Feature(Enum):
+    """What a plugin may lack, and says so with a reason in `lacks`."""
+
+    SCALING = "scaling"  # the replica count follows the policy's target by itself
+    EVICT = "evict"
+    GPUS = "gpus"
+    KEYS = "keys"
+    LIMITS = "limits"
+    STICKY = "sticky"
+    LEDGER = "ledger"
+    OPEN_STREAMS = "open_streams"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something a person must mend: what is wrong and the command or change that mends it."""
+
+    message: str
+    fix: str
+    field: str = ""  # dotted path inside the plugin's own options, or "model"; "" for the machine
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How an engine is started: engine → orchestrator, a value, so neither imports the other."""
+
+    argv: tuple[str, ...]  # a process that serves; "{host}" and "{port}" are filled in, and SIGTERM drains it
+    asgi: str  # "module:factory", for hosts that run the engine in their own process:
+    asgi_argv: tuple[str, ...] = ()  # `await factory(asgi_argv)` is an ASGI app with lifespan and GET /health
+    env: Mapping[str, str] = field(default_factory=dict)
+    signals: Mapping[str, str] = field(default_factory=dict)  # running | waiting | tokens → Prometheus metric
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    image: str = ""  # for container orchestrators
+
+
+@dataclass(frozen=True)
+class DeploymentSpec:
+    name: str
+    launch: Launch
+    policy: AutoscalingPolicy  # flat and true now: schedule and pre-scaling folded in
+    evict: frozenset[str] = frozenset()  # ids of replicas that must go
+
+
+@dataclass(frozen=True)
+class Artefact:
+    name: str
+    body: Any  # text, or the JSON object itself; never text that apply() parses again
+    secret: bool = False  # `fs plan` shows only that it changed
+
+
+@dataclass(frozen=True)
+class Grade:
+    verdict: Literal["exact", "approximate", "impossible"]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    artefacts: tuple[Artefact, ...]
+    fidelity: Mapping[tuple[str, str], Grade] = field(default_factory=dict)  # (deployment, policy field); absent = impossible
+
+
+@dataclass(frozen=True)
+class Replica:
+    id: str  # unique for ever: a replacement has another
+    deployment: str
+    address: str  # host:port, reachable from the load balancer; "" until it listens
+    state: Literal["starting", "ready", "draining", "failed"]
+    reason: str = ""  # why it failed or does not start: its last log lines
+
+
+@dataclass(frozen=True)
+class Observed:
+    replicas: tuple[Replica, ...] = ()
+    in_force: tuple[Artefact, ...] | None = None  # for diff and drift; None: compare with the last applied plan
+    refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, for people
+    open_streams: Mapping[tuple[str, str], int] | None = None  # (tenant, deployment) → count; None = unknown
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_ongoing_requests: int | None = None  # over it: 429
+
+
+@dataclass(frozen=True)
+class Route:
+    tenant: str
+    key_sha256: tuple[str, ...]
+    weights: Mapping[str, int]  # deployment → percent, adding up to 100; empty = 503 + Retry-After
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    routes: tuple[Route, ...] = ()
+    replicas: tuple[Replica, ...] = ()  # the ready ones
+    upstream_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # deployment → bearer its replicas accept
+
+
+@dataclass(frozen=True)
+class Request:
+    """A ledger line."""
+
+    cursor: str  # where to go on reading after this one
+    id: str
+    tenant: str
+    deployment: str
+    replica: str  # address of the last try; "" if none
+    status: int
+    outcome: Literal["complete", "truncated", "client_closed", "failed", "unknown"]
+    started_s: float
+    duration_s: float | None
+    ttft_s: float | None  # to the first body byte
+
+
+Verdict = Literal["ok", "refused", "timeout", "saturated", "wrong"]
+Want = TypeVar("Want", contravariant=True)
+
+
+class Plugin(Protocol):
+    name: ClassVar[str]
+    Options: ClassVar[type[BaseModel]]
+    lacks: ClassVar[Mapping[Feature, str]]  # feature → why
+
+    def __init__(self, options: Any, env: Env) -> None: ...
+
+    def check(self) -> Sequence[Problem]:
+        """What this machine lacks for it. Reads, never changes; called before anything starts and by `fs doctor`."""
+        ...
+
+
+class Actuator(Plugin, Protocol[Want]):
+    on_this_machine: bool  # what apply() starts lives here, so `fs serve` stops it when it is told to end
+
+    def compile(self, want: Want) -> Plan:
+        """Pure. The whole want: an empty one means that nothing of it shall run."""
+        ...
+
+    async def apply(self, plan: Plan) -> None:
+        """Idempotent, may be cancelled and called again; prunes only what `env.owner` owns. Raises `ApplyError`."""
+        ...
+
+    def observe(self) -> AsyncIterator[Observed]:
+        """Full snapshots, the first at once, then one after each change. Raises if it can't be known."""
+        ...
+
+
+class Orchestrator(Actuator[tuple[DeploymentSpec, ...]], Protocol):
+    pass
+
+
+class LoadBalancer(Actuator[RouteTable], Protocol):
+    url: str  # the durable endpoint, "http://127.0.0.1:8000"
+
+    def requests(self, after: str) -> AsyncIterator[Request]:
+        """The ledger from the cursor `after` ("" = from the start) on, for ever: each at least once, unique by id."""
+        ...
+
+
+class HealthProbe(Plugin, Protocol):
+    async def probe(self, replica: Replica, model: str, key: str) -> Verdict:
+        """One try, within the probe's own deadline; never raises for what the replica does."""
+        ...
+
+
+class Engine(Plugin, Protocol):
+    def check_model(self, model: str) -> Sequence[Problem]:
+        """What is wrong with the model or the engine's options, found without changing or starting anything."""
+        ...
+
+    def prepare(self, model: str) -> None:
+        """Makes the model loadable (converts, caches); at once if it is. Resumes or redoes a half-done cache."""
+        ...
+
+    def launch(self, model: str) -> Launch:
+        """Pure."""
+        ...
+
+    def served_model(self, model: str) -> str:
+        """The name that clients put in `model`."""
+        ...
+
+
+class ApplyError(Exception):
+    """What could not be applied and why, in a sentence for people."""
+
+
+class Hooks:
+    """Every hook, in the order of a plugin's life."""
+
+    @hookspec
+    def orchestrator(self) -> type[Orchestrator]:
+        """The class of an orchestrator. Called once, when a stack names it."""
+        raise NotImplementedError
+
+    @hookspec
+    def load_balancer(self) -> type[LoadBalancer]:
+        """The class of a load balancer. Called once, when a stack needs it."""
+        raise NotImplementedError
+
+    @hookspec
+    def health_probe(self) -> type[HealthProbe]:
+        """The class of a health probe. Called once, when a stack needs it."""
+        raise NotImplementedError
+
+    @hookspec
+    def engine(self) -> type[Engine]:
+        """The class of an engine. Called once, when a deployment names it."""
+        raise NotImplementedError
+
+    @hookspec
+    def before_apply(self, backend: str, plan: Plan) -> str | None:
+        """Before a changed plan is applied to `backend`; a reason vetoes it. Must not block."""
+        raise NotImplementedError
+
+    @hookspec
+    def on_event(self, event: Event) -> None:
+        """After an event was stored. Must not block; what it raises is logged and changes nothing."""
+        raise NotImplementedError
