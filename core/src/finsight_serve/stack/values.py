@@ -1,0 +1,41 @@
+"""What an fs.yaml says once it has been validated: plain values, JSON all the way down, no plugin objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..domain import AutoscalingPolicy
+from ..domain.health import HealthRules
+
+
+@dataclass(frozen=True)
+class PluginRef:
+    plugin: str
+    options: Mapping[str, Any] = field(default_factory=dict)  # as written; the plugin's Options model accepted them
+
+
+@dataclass(frozen=True)
+class Deployment:
+    name: str
+    model: str
+    engine: PluginRef
+    backend: str  # a key of Stack.backends
+    policy: AutoscalingPolicy
+
+
+@dataclass(frozen=True)
+class Tenant:
+    name: str
+    deployment: str
+    max_ongoing_requests: int | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    name: str
+    backends: Mapping[str, PluginRef]  # only those that a deployment uses
+    load_balancer: PluginRef
+    probe: PluginRef
+    health: HealthRules
+    deployments: tuple[Deployment, ...]
+    tenants: tuple[Tenant, ...]
