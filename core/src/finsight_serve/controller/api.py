@@ -1,0 +1,66 @@
+"""The controller's own HTTP, on a unix socket in the state folder (mode 0700): status and intents."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+from pydantic import TypeAdapter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .facts import Fact, StopAsked, TenantKeyIssued
+from .status import Status
+
+SOCKET_NAME = "controller.sock"
+LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
+
+_STATUS = TypeAdapter(Status)
+_INTENTS: TypeAdapter[StopAsked | TenantKeyIssued] = TypeAdapter(StopAsked | TenantKeyIssued)
+
+
+def socket_path(folder: Path) -> Path:
+    """Raises `ValueError` where the folder's path is too long for a unix socket."""
+    path = folder / SOCKET_NAME
+    if len(str(path).encode()) > LONGEST_SOCKET_PATH:
+        raise ValueError(f"{folder}: the path is too long for a unix socket; choose a shorter --state DIR")
+    return path
+
+
+def build_api(
+    status: Callable[[], Status], is_ready: Callable[[], bool], intend: Callable[[Fact], Awaitable[None]]
+) -> Starlette:
+    async def get_status(_: Request) -> Response:
+        return Response(_STATUS.dump_json(status()), media_type="application/json")
+
+    async def get_ready(_: Request) -> JSONResponse:
+        return JSONResponse({"ready": is_ready()})
+
+    async def post_intent(request: Request) -> JSONResponse:
+        await intend(_INTENTS.validate_json(await request.body()))
+        return JSONResponse({"taken": True}, status_code=202)
+
+    return Starlette(
+        routes=[
+            Route("/status", get_status),
+            Route("/ready", get_ready),
+            Route("/intents", post_intent, methods=["POST"]),
+        ]
+    )
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the controller."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_api(app: Starlette, path: Path) -> None:
+    """Runs until cancelled. A socket left by a killed controller is replaced: the lease says that none runs."""
+    path.unlink(missing_ok=True)  # noqa: ASYNC240
+    config = uvicorn.Config(app, uds=str(path), log_config=None, lifespan="off", access_log=False)
+    await _Server(config).serve()

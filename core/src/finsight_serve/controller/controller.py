@@ -1,0 +1,210 @@
+"""The tasks around the reducer. Only `_decide` changes the state, and it commits before anything acts on it."""
+
+import math
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+
+from ..domain import Event
+from ..env import Clock
+from ..plugin import HealthProbe, LoadBalancer, Orchestrator, Plan, Request
+from ..store import Ledger, Store, StoreError
+from .actuator import ActuatorTasks
+from .api import build_api, serve_api, socket_path
+from .backoff import backoff_s
+from .facts import Fact, StopAsked
+from .memory import documents, recall
+from .probing import Prober, Target
+from .reduce import reduce
+from .state import LOAD_BALANCER, State
+from .status import Status, describe
+from .want import Wants, all_deployments_are_ready, is_stopped, route_table, want
+
+LEDGER_BATCH_S = 0.5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The plugins of one stack, built."""
+
+    orchestrators: Mapping[str, Orchestrator]  # backend → instance
+    load_balancer: LoadBalancer
+    probe: HealthProbe
+
+
+@dataclass(frozen=True)
+class Hooks:
+    before_apply: Callable[[str, Plan], str | None]
+    on_event: Callable[[Event], None]
+
+
+class Controller:
+    """Runs until it is told to stop. `failed` says why the first start came to nothing, if it did."""
+
+    def __init__(
+        self,
+        folder: Path,
+        parts: Parts,
+        hooks: Hooks,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        http: httpx.AsyncClient,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.failed: str | None = None
+        self._folder, self._parts, self._hooks = folder, parts, hooks
+        self._store, self._ledger, self._clock, self._on_ready = store, ledger, clock, on_ready
+        self._state = recall(store)
+        # unbounded, since the reducer is a sender too; the others send about one fact a second each
+        self._send, self._facts = anyio.create_memory_object_stream[Fact](math.inf)
+        self._edge = self._tasks_for(LOAD_BALANCER, parts.load_balancer)
+        self._backends = {name: self._tasks_for(name, one) for name, one in parts.orchestrators.items()}
+        self._prober = Prober(parts.probe, http, self._send.send, clock)
+        self._was_ready = False
+
+    def _tasks_for(self, name: str, actuator: Any) -> ActuatorTasks:
+        return ActuatorTasks(name, actuator, self._send.send, self._hooks.before_apply, self._clock)
+
+    async def run(self, first: tuple[Fact, ...]) -> None:
+        """Takes `first` as its first facts. Returns once stopped; SIGTERM leaves everything running."""
+        async with anyio.create_task_group() as tasks:
+            for fact in first:
+                await self._decide(fact)
+            tasks.start_soon(self._edge.run)
+            for backend in self._backends.values():
+                tasks.start_soon(backend.run)
+            tasks.start_soon(self._prober.run)
+            tasks.start_soon(self._tail_ledger)
+            tasks.start_soon(self._hear_signals, tasks.cancel_scope)
+            app = build_api(self.status, lambda: self.is_ready, self._send.send)
+            tasks.start_soon(serve_api, app, socket_path(self._folder))
+            async for fact in self._facts:
+                await self._decide(fact)
+                if is_stopped(self._state):
+                    break
+            tasks.cancel_scope.cancel()
+        socket_path(self._folder).unlink(missing_ok=True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Every deployment has a ready replica, and the load balancer routes to them."""
+        stack = self._state.durable.stack
+        return (
+            stack is not None
+            and self._state.stopping is None
+            and all_deployments_are_ready(self._state, stack)
+            and self._edge.in_force == route_table(self._state)
+        )
+
+    def status(self) -> Status:
+        return describe(
+            self._state,
+            controller=f"running, pid {os.getpid()}",
+            url=self._parts.load_balancer.url,
+            ledger=self._ledger.totals(),
+            events=self._store.events(last=50),
+        )
+
+    async def _decide(self, fact: Fact) -> None:
+        step = reduce(self._state, fact, self._clock.now())
+        await self._commit(step.state, step.events)
+        self._state = step.state
+        for event in step.events:
+            self._hooks.on_event(event)
+        self._publish(want(self._state))
+        await self._watch_the_start()
+
+    async def _commit(self, state: State, events: tuple[Event, ...]) -> None:
+        """What can't be stored must not be acted on: it waits here, and traffic goes on as it is."""
+        if state.durable == self._state.durable and not events:
+            return
+        attempt = 0
+        while True:
+            try:
+                await self._store.commit(documents(state), events)
+                return
+            except StoreError as error:
+                attempt += 1
+                if attempt == 1:
+                    self._hooks.on_event(Event(self._clock.now(), "store_failed", "state", str(error)))
+                await self._clock.sleep(backoff_s(attempt))
+
+    def _publish(self, wants: Wants) -> None:
+        for name, specs in wants.backends.items():
+            self._backends[name].order(specs)
+        if wants.routes is not None:
+            self._edge.order(wants.routes)
+        durable = self._state.durable
+        if durable.stack is None:
+            return
+        self._prober.period_s = durable.stack.health.period_s
+        self._prober.targets = tuple(
+            Target(
+                replica,
+                durable.served_models[replica.deployment],
+                durable.replica_keys[replica.deployment].previous,
+                durable.launches[replica.deployment].signals,
+            )
+            for replica in (() if self._state.stopping else route_table(self._state).replicas)
+        )
+
+    async def _watch_the_start(self) -> None:
+        if not self._was_ready and self.is_ready:
+            self._was_ready = True
+            self._on_ready()
+        if self._was_ready or self._state.durable.serving or self._state.stopping or self.failed:
+            return
+        stack = self._state.durable.stack
+        for backend in stack.backends if stack else ():
+            seen = self._state.observed.get(backend)
+            broken = [r for r in seen.replicas if r.state == "failed"] if seen else []
+            if broken:  # the very first start: better to say why than to try for ever
+                self.failed = f"deployment {broken[0].deployment} does not start: {broken[0].reason}"
+                await self._send.send(StopAsked(remote=True))
+                return
+
+    async def _tail_ledger(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._copy_ledger()
+            except Exception as error:
+                attempt += 1
+                self._hooks.on_event(Event(self._clock.now(), "ledger_behind", "ledger", str(error)))
+            await self._clock.sleep(backoff_s(max(1, attempt)))
+
+    async def _copy_ledger(self) -> None:
+        """Rows are written in batches: one transaction a request would be one disk flush a request."""
+        batch: list[Request] = []
+
+        async def flush() -> None:
+            while True:
+                await self._clock.sleep(LEDGER_BATCH_S)
+                if batch:
+                    rows = batch.copy()
+                    await self._ledger.add(rows)
+                    del batch[: len(rows)]
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flush)
+            async for request in self._parts.load_balancer.requests(self._ledger.cursor()):
+                batch.append(request)
+            tasks.cancel_scope.cancel()
+
+    async def _hear_signals(self, scope: anyio.CancelScope) -> None:
+        """SIGINT stops what was started on this machine; SIGTERM and SIGHUP only end the controller."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number != signal.SIGINT or self._state.stopping is not None:
+                    scope.cancel()
+                    return
+                keep = {name for name, one in self._parts.orchestrators.items() if not one.on_this_machine}
+                await self._send.send(StopAsked(remote=False, keep=frozenset(keep)))

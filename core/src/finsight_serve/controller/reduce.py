@@ -1,0 +1,228 @@
+"""`reduce(state, fact, now)`: the whole of the controller's decisions, pure, one small function per fact."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from ..domain import Event
+from ..domain.health import HealthRules, ReplicaHealth, choose_evictions, judge
+from ..plugin import Launch, Replica
+from . import facts
+from .state import LOAD_BALANCER, ReplicaKeys, State, Stopping
+from .want import all_deployments_are_ready, route_table
+
+
+@dataclass(frozen=True)
+class Step:
+    state: State
+    events: tuple[Event, ...] = ()
+
+
+def reduce(state: State, fact: facts.Fact, now_s: float) -> Step:
+    """The state after `fact`, and what of it people should hear. `now_s` never steps back: the clock may."""
+    before = replace(state, now_s=max(now_s, state.now_s))
+    after, told = _take(before, fact)
+    after = _number_routes(before, after)
+    if after.durable.route_version != before.durable.route_version:
+        ready = len(route_table(after).replicas)
+        told = [*told, ("routes_changed", str(after.durable.route_version), f"{ready} ready replicas routed")]
+    events = tuple(Event(after.now_s, kind, subject, reason) for kind, subject, reason in told)
+    return Step(after, events)
+
+
+Told = list[tuple[str, str, str]]
+
+
+def _take(state: State, fact: facts.Fact) -> tuple[State, Told]:
+    match fact:
+        case facts.StackChosen():
+            return _choose_stack(state, fact), [("stack_chosen", fact.stack.name, _describe(fact))]
+        case facts.TenantKeyIssued():
+            keys = {**state.durable.tenant_key_sha256, fact.tenant: (fact.key_sha256,)}
+            durable = replace(state.durable, tenant_key_sha256=keys)
+            return replace(state, durable=durable), [("tenant_key_issued", fact.tenant, "earlier keys no longer hold")]
+        case facts.Seen():
+            return _see(state, fact)
+        case facts.Unseen():
+            return _unreachable(state, fact)
+        case facts.NotApplied():
+            return _not_applied(state, fact)
+        case facts.Applied():
+            return _applied(state, fact)
+        case facts.Probed():
+            return _probed(state, fact)
+        case facts.StopAsked():
+            return replace(state, stopping=Stopping(fact.remote, down=fact.keep)), [
+                ("stopping", "stack", "asked to stop")
+            ]
+
+
+def _describe(fact: facts.StackChosen) -> str:
+    return ", ".join(f"{d.name} on {d.backend}" for d in fact.stack.deployments)
+
+
+def _choose_stack(state: State, fact: facts.StackChosen) -> State:
+    old = state.durable
+    used = fact.stack.backends
+    earlier = {**old.retired, **(old.stack.backends if old.stack else {})}
+    keys = {
+        name: _keys_for(launch, old.replica_keys.get(name), fact.fresh_keys[name])
+        for name, launch in fact.launches.items()
+    }
+    durable = replace(
+        old,
+        stack=fact.stack,
+        launches=fact.launches,
+        served_models=fact.served_models,
+        replica_keys=keys,
+        retired={name: ref for name, ref in earlier.items() if name not in used},
+    )
+    return replace(state, durable=durable, stopping=None)
+
+
+def _keys_for(launch: Launch, old: ReplicaKeys | None, fresh: tuple[str, str]) -> ReplicaKeys:
+    digest = sha256(
+        repr((launch.argv, launch.asgi, launch.asgi_argv, sorted(launch.env.items()), launch.image)).encode()
+    )
+    if old is None:
+        return ReplicaKeys(fresh[0], fresh[1], digest.hexdigest())
+    if old.launch_sha256 == digest.hexdigest():
+        return old
+    return ReplicaKeys(fresh[0], old.current, digest.hexdigest())
+
+
+def _see(state: State, fact: facts.Seen) -> tuple[State, Told]:
+    told: Told = []
+    if fact.backend in state.unreachable:
+        told.append(("reachable", fact.backend or "load balancer", "answers again"))
+    known = {r.id: r for r in state.observed[fact.backend].replicas} if fact.backend in state.observed else {}
+    for replica in fact.observed.replicas:
+        if known.get(replica.id) is None or known[replica.id].state != replica.state:
+            told.append((f"replica_{replica.state}", replica.id, _replica_reason(replica)))
+    present = {replica.id for replica in fact.observed.replicas}
+    told += [("replica_gone", gone, f"of {known[gone].deployment}") for gone in known if gone not in present]
+    after = replace(
+        state,
+        observed={**state.observed, fact.backend: fact.observed},
+        unreachable=_without(state.unreachable, fact.backend),
+    )
+    return _forget_the_gone(after, fact.backend, known, present), told
+
+
+def _replica_reason(replica: Replica) -> str:
+    where = f" at {replica.address}" if replica.address else ""
+    return f"of {replica.deployment}{where}" + (f": {replica.reason}" if replica.reason else "")
+
+
+def _forget_the_gone(state: State, backend: str, known: Collection[str], present: Collection[str]) -> State:
+    """An eviction is done once the replica is missing in a snapshot of its backend, even one that went unwatched."""
+    stack = state.durable.stack
+    here = {d.name for d in stack.deployments if d.backend == backend} if stack else set()
+    evicting = {
+        replica_id: deployment
+        for replica_id, deployment in state.durable.evicting.items()
+        if deployment not in here or replica_id in present
+    }
+    gone = set(known) - set(present)
+    return replace(
+        state,
+        durable=replace(state.durable, evicting=evicting),
+        health={name: value for name, value in state.health.items() if name not in gone},
+        load={name: value for name, value in state.load.items() if name not in gone},
+    )
+
+
+def _unreachable(state: State, fact: facts.Unseen) -> tuple[State, Told]:
+    """A repeated complaint is not news. The last snapshot stays: replicas outlive their control plane."""
+    if state.unreachable.get(fact.backend) == fact.reason:
+        return state, []
+    after = replace(state, unreachable={**state.unreachable, fact.backend: fact.reason})
+    return after, [("unreachable", fact.backend or "load balancer", fact.reason)]
+
+
+def _not_applied(state: State, fact: facts.NotApplied) -> tuple[State, Told]:
+    if state.failing.get(fact.backend) == fact.reason:
+        return state, []
+    after = replace(state, failing={**state.failing, fact.backend: fact.reason})
+    return after, [("apply_failed", fact.backend or "load balancer", fact.reason)]
+
+
+def _applied(state: State, fact: facts.Applied) -> tuple[State, Told]:
+    told: Told = [("applied", fact.backend or "load balancer", "emptied" if fact.emptied else "the want is in force")]
+    after = replace(state, failing=_without(state.failing, fact.backend))
+    if fact.backend == LOAD_BALANCER:
+        after = replace(after, durable=replace(after.durable, serving=not fact.emptied and _is_complete(after)))
+    if fact.emptied and fact.backend in after.durable.retired:
+        retired = {name: ref for name, ref in after.durable.retired.items() if name != fact.backend}
+        after = replace(
+            after,
+            durable=replace(after.durable, retired=retired),
+            observed={name: seen for name, seen in after.observed.items() if name != fact.backend},
+        )
+    if after.stopping is not None and fact.emptied:
+        after = replace(after, stopping=_stopped_at(after.stopping, fact.backend))
+    return after, told
+
+
+def _is_complete(state: State) -> bool:
+    """Once everything has been ready, a replica's failure is an incident and no failed start."""
+    stack = state.durable.stack
+    return state.durable.serving or (stack is not None and all_deployments_are_ready(state, stack))
+
+
+def _stopped_at(stopping: Stopping, backend: str) -> Stopping:
+    if backend == LOAD_BALANCER:
+        return replace(stopping, edge_is_down=True)
+    return replace(stopping, down=stopping.down | {backend})
+
+
+def _probed(state: State, fact: facts.Probed) -> tuple[State, Told]:
+    replica = next((r for seen in state.observed.values() for r in seen.replicas if r.id == fact.replica_id), None)
+    if replica is None or state.durable.stack is None:
+        return state, []  # it went away while it was asked
+    old = state.health.get(fact.replica_id, ReplicaHealth())
+    new = judge(old, fact.verdict, tokens_moved=fact.tokens_moved, now_s=state.now_s)
+    after = replace(
+        state,
+        health={**state.health, fact.replica_id: new},
+        load={**state.load, fact.replica_id: fact.load},
+    )
+    told: Told = []
+    if (new.verdict, new.busy, new.failures) != (old.verdict, old.busy, old.failures):
+        told.append(_tell_probe(fact.replica_id, new, state.durable.stack.health))
+    return _evict(after, replica.deployment, told)
+
+
+def _tell_probe(replica_id: str, health: ReplicaHealth, rules: HealthRules) -> tuple[str, str, str]:
+    if health.verdict == "ok":
+        return "probe_ok", replica_id, "answers again"
+    if health.busy:
+        return "probe_busy", replica_id, f"{health.verdict}, but tokens were produced meanwhile: not counted"
+    return (
+        "probe_failed",
+        replica_id,
+        f"{health.verdict}, {health.failures} of {rules.failures_before_eviction} in a row",
+    )
+
+
+def _evict(state: State, deployment: str, told: Told) -> tuple[State, Told]:
+    assert state.durable.stack is not None
+    ids = [r.id for seen in state.observed.values() for r in seen.replicas if r.deployment == deployment]
+    chosen = choose_evictions(ids, state.health, state.durable.evicting, state.durable.stack.health)
+    if not chosen:
+        return state, told
+    told += [
+        ("replica_evicted", one, f"of {deployment}: probe said {state.health[one].verdict}") for one in sorted(chosen)
+    ]
+    evicting = {**state.durable.evicting, **dict.fromkeys(chosen, deployment)}
+    return replace(state, durable=replace(state.durable, evicting=evicting)), told
+
+
+def _number_routes(before: State, after: State) -> State:
+    if route_table(before) == route_table(after):
+        return after
+    return replace(after, durable=replace(after.durable, route_version=after.durable.route_version + 1))
+
+
+def _without(mapping: Mapping[str, str], name: str) -> Mapping[str, str]:
+    return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping

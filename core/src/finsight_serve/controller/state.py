@@ -1,0 +1,69 @@
+"""The controller's state: what is stored (durable) and what the outside world said last (volatile)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..domain.health import ReplicaHealth
+from ..plugin import Launch, Observed
+from ..stack.values import PluginRef, Stack
+
+
+@dataclass(frozen=True)
+class ReplicaKeys:
+    """The bearer keys of one deployment's replicas.
+
+    A replica accepts `current` and `previous`; clients of replicas (the load balancer, the probe) send `previous`.
+    A changed launch replaces the replicas and moves the pair on by one, so that through the whole roll-over
+    the old replicas (previous, older) and the new ones (current, previous) accept what is sent.
+    """
+
+    current: str = field(repr=False)
+    previous: str = field(repr=False)
+    launch_sha256: str
+
+
+@dataclass(frozen=True)
+class Durable:
+    """What a restart must know. Everything else is observed again."""
+
+    stack: Stack | None = None
+    launches: Mapping[str, Launch] = field(default_factory=dict)  # deployment → how it starts
+    served_models: Mapping[str, str] = field(default_factory=dict)  # deployment → the name that clients ask for
+    replica_keys: Mapping[str, ReplicaKeys] = field(default_factory=dict)
+    tenant_key_sha256: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    evicting: Mapping[str, str] = field(default_factory=dict)  # replica id → deployment
+    retired: Mapping[str, PluginRef] = field(default_factory=dict)  # backends that the stack no longer uses
+    route_version: int = 0
+    serving: bool = False  # every deployment has been ready since the last `down`
+
+
+@dataclass(frozen=True)
+class ReplicaLoad:
+    """The engine's own figures at the last look; None where it does not say."""
+
+    running: float | None = None
+    waiting: float | None = None
+    tokens: float | None = None
+
+
+@dataclass(frozen=True)
+class Stopping:
+    remote: bool  # also take down what does not live on this machine (`fs down`)
+    edge_is_down: bool = False
+    down: frozenset[str] = frozenset()  # backends done
+
+
+@dataclass(frozen=True)
+class State:
+    durable: Durable = Durable()
+    observed: Mapping[str, Observed] = field(default_factory=dict)  # backend or "" (load balancer) → last snapshot
+    unreachable: Mapping[str, str] = field(default_factory=dict)  # backend → why it can't be observed
+    failing: Mapping[str, str] = field(default_factory=dict)  # backend → why its want could not be applied
+    health: Mapping[str, ReplicaHealth] = field(default_factory=dict)
+    load: Mapping[str, ReplicaLoad] = field(default_factory=dict)
+    stopping: Stopping | None = None
+    now_s: float = 0.0
+
+
+LOAD_BALANCER = ""
+"""The load balancer's place in maps keyed by backend: no backend can have an empty name."""

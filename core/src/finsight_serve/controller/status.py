@@ -1,0 +1,150 @@
+"""What `fs status` shows, as one value: computed from the state, rendered elsewhere."""
+
+from dataclasses import dataclass
+
+from ..domain import Event
+from ..plugin import Replica
+from ..store import Totals
+from .state import LOAD_BALANCER, State
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    name: str
+    orchestrator: str
+    state: str  # "ok" or what is wrong
+
+
+@dataclass(frozen=True)
+class DeploymentStatus:
+    name: str
+    backend: str
+    model: str
+    min_replicas: int
+    max_replicas: int
+    ready: int
+    starting: int
+    running: float | None  # requests, summed over the replicas that say
+    waiting: float | None
+
+
+@dataclass(frozen=True)
+class ReplicaStatus:
+    id: str
+    deployment: str
+    backend: str
+    address: str
+    state: str  # the orchestrator's word, or "evicting"
+    health: str
+    running: float | None
+    waiting: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class TenantStatus:
+    name: str
+    deployment: str
+    has_key: bool
+    open_requests: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    stack: str
+    controller: str  # "running, pid N" or "not running"
+    url: str
+    route_version: int
+    load_balancer: str
+    backends: tuple[BackendStatus, ...]
+    deployments: tuple[DeploymentStatus, ...]
+    replicas: tuple[ReplicaStatus, ...]
+    tenants: tuple[TenantStatus, ...]
+    ledger: tuple[Totals, ...]
+    events: tuple[Event, ...]
+
+
+def describe(
+    state: State, *, controller: str, url: str, ledger: tuple[Totals, ...], events: tuple[Event, ...]
+) -> Status:
+    stack = state.durable.stack
+    if stack is None:
+        return Status("", controller, url, 0, "nothing was served yet", (), (), (), (), ledger, events)
+    replicas = tuple(
+        _replica(state, backend, replica)
+        for backend, seen in sorted(state.observed.items())
+        for replica in seen.replicas
+    )
+    return Status(
+        stack.name,
+        controller,
+        url,
+        state.durable.route_version,
+        _trouble(state, LOAD_BALANCER),
+        tuple(BackendStatus(name, ref.plugin, _trouble(state, name)) for name, ref in stack.backends.items()),
+        tuple(_deployment(state, name.name, replicas) for name in stack.deployments),
+        replicas,
+        _tenants(state),
+        ledger,
+        events,
+    )
+
+
+def _trouble(state: State, backend: str) -> str:
+    if backend in state.unreachable:
+        return f"unreachable: {state.unreachable[backend]}"
+    if backend in state.failing:
+        return f"not applied: {state.failing[backend]}"
+    return "ok" if backend in state.observed else "not seen yet"
+
+
+def _replica(state: State, backend: str, replica: Replica) -> ReplicaStatus:
+    load, health = state.load.get(replica.id), state.health.get(replica.id)
+    word = "not probed yet"
+    if health is not None:
+        word = health.verdict if health.verdict == "ok" else f"{health.verdict} ({health.failures} counted)"
+        word = "busy" if health.busy else word
+    return ReplicaStatus(
+        replica.id,
+        replica.deployment,
+        backend,
+        replica.address,
+        "evicting" if replica.id in state.durable.evicting else replica.state,
+        word,
+        load.running if load else None,
+        load.waiting if load else None,
+        replica.reason,
+    )
+
+
+def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) -> DeploymentStatus:
+    assert state.durable.stack is not None
+    deployment = next(d for d in state.durable.stack.deployments if d.name == name)
+    own = [replica for replica in replicas if replica.deployment == name]
+    running = [replica.running for replica in own if replica.running is not None]
+    waiting = [replica.waiting for replica in own if replica.waiting is not None]
+    return DeploymentStatus(
+        name,
+        deployment.backend,
+        state.durable.served_models.get(name, deployment.model),
+        deployment.policy.min_replicas,
+        deployment.policy.max_replicas,
+        sum(replica.state == "ready" for replica in own),
+        sum(replica.state == "starting" for replica in own),
+        sum(running) if running else None,
+        sum(waiting) if waiting else None,
+    )
+
+
+def _tenants(state: State) -> tuple[TenantStatus, ...]:
+    assert state.durable.stack is not None
+    seen = state.observed.get(LOAD_BALANCER)
+    streams = None if seen is None else seen.open_streams
+
+    def count(tenant: str) -> int | None:
+        return None if streams is None else sum(n for (of, _), n in streams.items() if of == tenant)
+
+    keys = state.durable.tenant_key_sha256
+    return tuple(
+        TenantStatus(t.name, t.deployment, bool(keys.get(t.name)), count(t.name)) for t in state.durable.stack.tenants
+    )

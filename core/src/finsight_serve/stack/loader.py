@@ -1,0 +1,214 @@
+"""The one way from a file to a `Stack`: everything wrong with the file is found in one go."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path as File
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..host import Host, PluginError
+from ..plugin import Kind
+from .document import Document, read_document
+from .model import BackendEntry, PluginEntry, StackFile
+from .problem import Path, StackErrors, StackProblem
+from .values import Deployment, PluginRef, Stack, Tenant
+from .wording import explain, suggest
+
+
+def load_stack(
+    path: File, host: Host, *, backend: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> Stack:
+    """Reads and validates `path`; the plugins that it names are imported for their options.
+
+    `backend` takes the place of the file's default backend. `overrides` puts values at dotted paths
+    (`backends.east.address`). Raises `StackErrors` with every problem; changes nothing.
+    """
+    document = read_document(path).replaced(overrides or {})
+    problems = list(document.problems)
+    model: StackFile | None = None
+    try:
+        model = StackFile.model_validate_json(json.dumps(document.data))
+    except ValidationError as error:
+        found = explain(error, StackFile.model_json_schema(), document.data)
+        problems += [document.problem(place, message) for place, message in found]
+    problems += _name_problems(document)
+    plugins = _Plugins(document, host, backend)
+    plugins.resolve()
+    problems += plugins.problems
+    if problems or model is None:
+        raise StackErrors(problems)
+    return _assemble(model, plugins)
+
+
+def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
+    deployments = tuple(
+        Deployment(entry.name, entry.model, plugins.engines[index], plugins.backend_of[index], entry.policy)
+        for index, entry in enumerate(model.deployments)
+    )
+    tenants = tuple(Tenant(entry.name, entry.deployment, entry.max_ongoing_requests) for entry in model.tenants)
+    return Stack(
+        name=model.name,
+        backends={name: plugins.backends[name] for name in dict.fromkeys(plugins.backend_of.values())},
+        load_balancer=plugins.single["load_balancer"],
+        probe=plugins.single["health_probe"],
+        health=model.health,
+        deployments=deployments,
+        tenants=tenants or (Tenant("default", deployments[0].name),),
+    )
+
+
+def _name_problems(document: Document) -> Iterator[StackProblem]:
+    deployments = [name for _, name in _texts(document, "deployments", "name")]
+    for section in ("deployments", "tenants"):
+        seen: dict[str, Path] = {}
+        for path, name in _texts(document, section, "name"):
+            if name in seen:
+                mark = document.marks.get(seen[name])
+                where = f", first in line {mark.line}" if mark else ""
+                yield document.problem(path, f"two {section} are named {name}{where}")
+            seen.setdefault(name, path)
+    for path, name in _texts(document, "tenants", "deployment"):
+        if name not in deployments:
+            yield document.problem(path, f"no deployment is named {name}{suggest(name, deployments)}")
+
+
+def _texts(document: Document, section: str, key: str) -> Iterator[tuple[Path, str]]:
+    """Every text under `key` in a list of mappings."""
+    for index in _indices(document, section):
+        value = document.get(section, index, key)
+        if isinstance(value, str):
+            yield (section, index, key), value
+
+
+def _indices(document: Document, section: str) -> Iterable[int]:
+    entries = document.get(section)
+    return [i for i, entry in enumerate(entries) if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+class _Plugins:
+    """Every plugin that the file names, checked. Works on the raw data, so that one error does not hide another;
+    what has the wrong shape is passed over, as the model has complained of it."""
+
+    def __init__(self, document: Document, host: Host, backend: str | None) -> None:
+        self.problems: list[StackProblem] = []
+        self.single: dict[Kind, PluginRef] = {}  # load balancer and probe
+        self.backends: dict[str, PluginRef] = {}
+        self.engines: dict[int, PluginRef] = {}  # by the deployment's index
+        self.backend_of: dict[int, str] = {}
+        self._document = document
+        self._host = host
+        self._chosen = backend
+
+    def resolve(self) -> None:
+        self._resolve_single("load_balancer", "load_balancer")
+        self._resolve_single("health_probe", "probe")
+        self._resolve_backends()
+        for index in _indices(self._document, "deployments"):
+            self._resolve_engine(index)
+            self._resolve_backend(index)
+
+    def _resolve_single(self, kind: Kind, key: str) -> None:
+        written = self._document.get(key)
+        name, options = (written, {}) if isinstance(written, str) else (None, {})
+        name_path: Path = (key,)
+        if isinstance(written, dict):
+            name_path = (key, PluginEntry.selector)
+            name, options = _split(written, PluginEntry.selector)
+            if name is None:
+                return
+        elif written is None:
+            name = self._only(kind, name_path)
+        if isinstance(name, str) and (ref := self._check(kind, name, name_path, options, (key,), PluginEntry.selector)):
+            self.single[kind] = ref
+
+    def _resolve_backends(self) -> None:
+        written = self._document.get("backends")
+        for key, entry in written.items() if isinstance(written, dict) else ():
+            if isinstance(entry, dict):
+                name, options = _split(entry, BackendEntry.selector)
+                path: Path = ("backends", key)
+                name_path = (*path, BackendEntry.selector) if name is not None else path
+                plugin = key if name is None else name
+                if isinstance(plugin, str) and (
+                    ref := self._check("orchestrator", plugin, name_path, options, path, BackendEntry.selector)
+                ):
+                    self.backends[key] = ref
+
+    def _resolve_engine(self, index: int) -> None:
+        path: Path = ("deployments", index)
+        name = self._document.get(*path, "engine")
+        options = self._document.get(*path, "engine_options")
+        if name is None:
+            name = self._only("engine", path)
+        if isinstance(name, str) and isinstance(options, dict | None):
+            ref = self._check("engine", name, (*path, "engine"), options or {}, (*path, "engine_options"), None)
+            if ref:
+                self.engines[index] = ref
+
+    def _resolve_backend(self, index: int) -> None:
+        path: Path = ("deployments", index, "backend")
+        name = self._document.get(*path)
+        if name is None and self._chosen is not None:
+            name, path = self._chosen, ()
+        elif name is None:
+            path = ("backend",)
+            name = self._document.get(*path)
+            if name is None:
+                name = self._only("orchestrator", path)
+        if not isinstance(name, str):
+            return
+        self.backend_of[index] = name
+        configured = self._document.get("backends")
+        names = list(configured) if isinstance(configured, dict) else []
+        if name in names or name in self.backends:
+            return
+        if name in {row.name for row in self._host.installed() if row.kind == "orchestrator"}:
+            # an orchestrator's name alone means its default instance
+            if ref := self._check("orchestrator", name, path, {}, path, None):
+                self.backends[name] = ref
+            return
+        known = sorted({*names, *self._host.names("orchestrator")})
+        message = f"no backend named {name}; configured or installed: {', '.join(known) or 'none'}"
+        near = suggest(name, known)
+        self._report(path, message + (near if "did you mean" in near else ""))
+
+    def _only(self, kind: Kind, path: Path) -> str | None:
+        """The one plugin of a kind; where there are several, the file has to say which."""
+        names = self._host.names(kind)
+        if len(names) == 1:
+            return names[0]
+        what = kind.replace("_", " ")
+        if names:
+            self._report(path, f"say which {what}: several are installed ({', '.join(names)})")
+        else:
+            self._report(path, f"no {what} is installed; `fs plugins list` shows what is")
+        return None
+
+    def _check(
+        self, kind: Kind, name: str, name_path: Path, options: Mapping[str, Any], path: Path, selector: str | None
+    ) -> PluginRef | None:
+        try:
+            self._host.options(kind, name, options)
+        except PluginError as error:
+            self._report(name_path, str(error))
+            return None
+        except ValidationError as error:
+            schema = self._host.load(kind, name).Options.model_json_schema()
+            if selector:
+                schema = {**schema, "properties": {selector: {}, **schema.get("properties", {})}}
+            for place, message in explain(error, schema, options):
+                self._report((*path, *place), message)
+            return None
+        return PluginRef(name, options)
+
+    def _report(self, path: Path, message: str) -> None:
+        if path == () and self._chosen is not None:
+            self.problems.append(StackProblem("", None, None, "--backend", message))
+        else:
+            self.problems.append(self._document.problem(path, message))
+
+
+def _split(entry: Mapping[str, Any], selector: str) -> tuple[Any, dict[str, Any]]:
+    """An inline entry into the plugin's name and its options."""
+    return entry.get(selector), {key: value for key, value in entry.items() if key != selector}

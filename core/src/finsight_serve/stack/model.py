@@ -1,0 +1,103 @@
+"""The shape of fs.yaml. The descriptions here are the schema's, the template's and the docs'."""
+
+import re
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..domain import AutoscalingPolicy, FieldError
+from ..domain.health import HealthRules
+
+NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+MAX_NAME = 40
+
+
+def check_name(name: str) -> str:
+    if len(name) > MAX_NAME or not re.fullmatch(NAME, name):
+        raise ValueError(f"must be 1 to {MAX_NAME} of a-z, 0-9 and inner hyphens")
+    return name
+
+
+def check_health(rules: HealthRules) -> HealthRules:
+    if rules.period_s <= 0:
+        raise FieldError("period_s", f"must be greater than 0, found {rules.period_s:g}")
+    if rules.failures_before_eviction < 1:
+        raise FieldError("failures_before_eviction", f"must be at least 1, found {rules.failures_before_eviction}")
+    if not 0 < rules.max_evicting_share <= 1:
+        raise FieldError(
+            "max_evicting_share", f"must be greater than 0 and at most 1, found {rules.max_evicting_share:g}"
+        )
+    return rules
+
+
+def expand(value: Any) -> Any:
+    """A plugin's name alone means the plugin with its default options."""
+    return {"plugin": value} if isinstance(value, str) else value
+
+
+Name = Annotated[
+    str, AfterValidator(check_name), Field(json_schema_extra={"pattern": f"^{NAME}$", "maxLength": MAX_NAME})
+]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, frozen=True)
+
+
+class BackendEntry(Entry):
+    model_config = ConfigDict(extra="allow")
+    selector: ClassVar[str] = "orchestrator"
+
+    orchestrator: str | None = None
+    """The plugin that runs the deployments; the backend's own name unless given."""
+
+
+class PluginEntry(Entry):
+    model_config = ConfigDict(extra="allow")
+    selector: ClassVar[str] = "plugin"
+
+    plugin: str
+    """The plugin's name."""
+
+
+class DeploymentEntry(Entry):
+    name: Name
+    """Its name in routes, metrics and logs."""
+    model: Annotated[str, Field(min_length=1)]
+    """What to serve: a local path, or a name that the engine knows."""
+    engine: str | None = None
+    """The plugin that serves the model; may be left out where one is installed."""
+    engine_options: dict[str, Any] = {}
+    """The engine's own options."""
+    backend: str | None = None
+    """Where it runs; the stack's `backend` unless given."""
+    policy: AutoscalingPolicy = AutoscalingPolicy()
+    """How many replicas, and how fast their number follows the load."""
+
+
+class TenantEntry(Entry):
+    name: Name
+    """Its name in the ledger, metrics and `fs tenant`."""
+    deployment: str
+    """The deployment that answers it."""
+    max_ongoing_requests: Annotated[int, Field(ge=1)] | None = None
+    """Requests in work at a time; more are answered 429. No limit unless given."""
+
+
+class StackFile(Entry):
+    name: Name
+    """Names the stack and the folder of its state."""
+    backend: str | None = None
+    """Where deployments run: a key of `backends`, or an orchestrator's name; may be left out where one is installed."""
+    backends: dict[Name, BackendEntry] = {}
+    """Orchestrators with options: the backend's name, then `orchestrator` and that plugin's options."""
+    load_balancer: Annotated[PluginEntry, BeforeValidator(expand)] | None = None
+    """What clients talk to: a plugin's name, or `plugin` and its options; may be left out where one is installed."""
+    probe: Annotated[PluginEntry, BeforeValidator(expand)] | None = None
+    """How replicas are probed: a plugin's name, or `plugin` and its options; may be left out where one is installed."""
+    health: Annotated[HealthRules, AfterValidator(check_health)] = HealthRules()
+    """When failed probes get a replica replaced."""
+    deployments: Annotated[list[DeploymentEntry], Field(min_length=1)]
+    """Models to serve, each with its engine and its policy."""
+    tenants: list[TenantEntry] = []
+    """Who may call; one named `default` on the first deployment unless given."""

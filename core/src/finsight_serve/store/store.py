@@ -1,0 +1,82 @@
+"""The one truth: documents of the controller's state, its events, and the id that marks what it owns."""
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..domain import Event
+from .database import Database, StoreError
+
+__all__ = ["Store", "StoreError"]
+
+FILE_NAME = "state.db"
+EVENTS_KEPT = 20_000
+
+MIGRATIONS = (
+    """
+    CREATE TABLE document (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY, at_s REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+        reason TEXT NOT NULL, data TEXT NOT NULL
+    )
+    """,
+)
+
+
+class Store:
+    """Opened by whoever holds the lease, or read-only by anyone. Raises `StoreError`."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self._db = Database(folder / FILE_NAME, MIGRATIONS, read_only=read_only)
+
+    def read(self, name: str) -> str | None:
+        return self._db.call_now(_read, name)
+
+    def owner(self) -> str:
+        """This store's own id, made once."""
+        known = self.read("owner")
+        if known is None:
+            known = uuid.uuid4().hex
+            self._db.call_now(_write, {"owner": known}, ())
+        return known
+
+    def write_now(self, documents: Mapping[str, str]) -> None:
+        self._db.call_now(_write, documents, ())
+
+    async def commit(self, documents: Mapping[str, str], events: Sequence[Event]) -> None:
+        """All or nothing, on disk when it returns."""
+        await self._db.call(_write, documents, events)
+
+    def events(self, *, last: int) -> tuple[Event, ...]:
+        """The newest `last` events, oldest first."""
+        return self._db.call_now(_events, last)
+
+    def backup(self, target: Path) -> None:
+        self._db.backup(target)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _read(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT body FROM document WHERE name = ?", (name,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def _write(db: sqlite3.Connection, documents: Mapping[str, str], events: Sequence[Event]) -> None:
+    db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?)", documents.items())
+    rows = [(e.at_s, e.kind, e.subject, e.reason, json.dumps(dict(e.data))) for e in events]
+    db.executemany("INSERT INTO event (at_s, kind, subject, reason, data) VALUES (?, ?, ?, ?, ?)", rows)
+    if rows:
+        db.execute("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (EVENTS_KEPT,))
+
+
+def _events(db: sqlite3.Connection, last: int) -> tuple[Event, ...]:
+    rows = db.execute(
+        "SELECT at_s, kind, subject, reason, data FROM event ORDER BY id DESC LIMIT ?", (last,)
+    ).fetchall()
+    return tuple(
+        Event(at_s, kind, subject, reason, json.loads(data)) for at_s, kind, subject, reason, data in reversed(rows)
+    )
