@@ -9,13 +9,16 @@ changing a policy, evicting, adopting and removing are the same three calls with
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import pluggy
-from pydantic import BaseModel
 
 from .domain import AutoscalingPolicy, Event
 from .env import Env
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel  # costs 100 ms, and listing the plugins needs none of it
 
 hookspec, hookimpl = pluggy.HookspecMarker("finsight_serve"), pluggy.HookimplMarker("finsight_serve")
 
@@ -154,7 +157,7 @@ Want = TypeVar("Want", contravariant=True)
 
 class Plugin(Protocol):
     name: ClassVar[str]
-    Options: ClassVar[type[BaseModel]]
+    Options: ClassVar["type[BaseModel]"]
     lacks: ClassVar[Mapping[Feature, str]]  # feature → why
 
     def __init__(self, options: Any, env: Env) -> None: ...
@@ -216,7 +219,7 @@ class Engine(Plugin, Protocol):
         ...
 
 
-class ApplyError(Exception):
+class ApplyError(UserError):
     """What could not be applied and why, in a sentence for people."""
 
 

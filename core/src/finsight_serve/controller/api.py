@@ -21,6 +21,10 @@ _STATUS = TypeAdapter(Status)
 _INTENTS: TypeAdapter[StopAsked | TenantKeyIssued] = TypeAdapter(StopAsked | TenantKeyIssued)
 
 
+def intent_json(fact: StopAsked | TenantKeyIssued) -> bytes:
+    return _INTENTS.dump_json(fact)
+
+
 def socket_path(folder: Path) -> Path:
     """Raises `ValueError` where the folder's path is too long for a unix socket."""
     path = folder / SOCKET_NAME

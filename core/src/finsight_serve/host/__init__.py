@@ -6,7 +6,7 @@ Listing imports no plugin, loading imports one, and a broken one is a line (`Plu
 from .environment import env_for
 from .error import PluginError
 from .events import Events
-from .host import Host
+from .host import Host, label
 from .inventory import Installed
 
-__all__ = ["Events", "Host", "Installed", "PluginError", "env_for"]
+__all__ = ["Events", "Host", "Installed", "PluginError", "env_for", "label"]

@@ -1,5 +1,6 @@
 """Which plugins are installed, read from the distributions' metadata alone: nothing of a plugin is imported."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -66,6 +67,8 @@ def _compatibility(distribution: Distribution) -> str:
     from packaging.requirements import InvalidRequirement, Requirement
 
     for line in distribution.requires or ():
+        if not _canonical(line).startswith(CORE):
+            continue
         try:
             needed = Requirement(line)
         except InvalidRequirement:
@@ -83,6 +86,5 @@ def _ambiguous(row: Installed, rows: Sequence[Installed]) -> str:
 
 
 def _canonical(name: str) -> str:
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(name)
+    """As PEP 503 compares names. packaging has it too, in a module that costs 20 ms."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -57,9 +57,14 @@ def _members(role: type, *, of_class: bool) -> list[str]:
     for base in reversed(role.__mro__):
         if getattr(base, "_is_protocol", False):
             annotations = get_annotations(base)
-            names += [name for name, type_ in annotations.items() if get_origin(type_) is ClassVar or not of_class]
+            names += [name for name, hint in annotations.items() if not of_class or _is_class_variable(hint)]
             names += [name for name, value in vars(base).items() if callable(value) and not name.startswith("_")]
     return names
+
+
+def _is_class_variable(hint: object) -> bool:
+    origin: object = get_origin(hint)
+    return origin is ClassVar
 
 
 def _import(row: Installed) -> Any:

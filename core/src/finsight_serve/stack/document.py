@@ -102,7 +102,7 @@ def _whole(name: str, message: str) -> StackErrors:
 
 
 def _kind(node: Node) -> str:
-    return {MappingNode: "a mapping", SequenceNode: "a list"}.get(type(node), f'"{node.value}"')
+    return "a list" if isinstance(node, SequenceNode) else f'"{node.value}"'
 
 
 class _Reader:
@@ -169,7 +169,7 @@ class _Reader:
         return {}
 
     def _scalar(self, node: Node, path: Path) -> Any:
-        tag = node.tag.removeprefix(TAG)
+        tag = str(node.tag).removeprefix(TAG)
         if tag in ("str", "timestamp"):
             return str(node.value)
         if tag not in ("null", "bool", "int", "float"):

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as File
 from typing import Any
 
 from pydantic import ValidationError
 
-from ..host import Host, PluginError
+from ..host import Host, PluginError, label
 from ..plugin import Kind
 from .document import Document, read_document
 from .model import BackendEntry, PluginEntry, StackFile
 from .problem import Path, StackErrors, StackProblem
 from .values import Deployment, PluginRef, Stack, Tenant
 from .wording import explain, suggest
+
+COMMAND_LINE: Path = ("--backend",)
 
 
 def load_stack(
@@ -25,6 +28,7 @@ def load_stack(
     (`backends.east.address`). Raises `StackErrors` with every problem; changes nothing.
     """
     document = read_document(path).replaced(overrides or {})
+    document = replace(document, marks={**document.marks, COMMAND_LINE: None})
     problems = list(document.problems)
     model: StackFile | None = None
     try:
@@ -110,13 +114,12 @@ class _Plugins:
 
     def _resolve_single(self, kind: Kind, key: str) -> None:
         written = self._document.get(key)
-        name, options = (written, {}) if isinstance(written, str) else (None, {})
+        name: Any = written
+        options: dict[str, Any] = {}
         name_path: Path = (key,)
         if isinstance(written, dict):
             name_path = (key, PluginEntry.selector)
             name, options = _split(written, PluginEntry.selector)
-            if name is None:
-                return
         elif written is None:
             name = self._only(kind, name_path)
         if isinstance(name, str) and (ref := self._check(kind, name, name_path, options, (key,), PluginEntry.selector)):
@@ -150,7 +153,7 @@ class _Plugins:
         path: Path = ("deployments", index, "backend")
         name = self._document.get(*path)
         if name is None and self._chosen is not None:
-            name, path = self._chosen, ()
+            name, path = self._chosen, COMMAND_LINE
         elif name is None:
             path = ("backend",)
             name = self._document.get(*path)
@@ -178,7 +181,7 @@ class _Plugins:
         names = self._host.names(kind)
         if len(names) == 1:
             return names[0]
-        what = kind.replace("_", " ")
+        what = label(kind)
         if names:
             self._report(path, f"say which {what}: several are installed ({', '.join(names)})")
         else:
@@ -203,10 +206,7 @@ class _Plugins:
         return PluginRef(name, options)
 
     def _report(self, path: Path, message: str) -> None:
-        if path == () and self._chosen is not None:
-            self.problems.append(StackProblem("", None, None, "--backend", message))
-        else:
-            self.problems.append(self._document.problem(path, message))
+        self.problems.append(self._document.problem(path, message))
 
 
 def _split(entry: Mapping[str, Any], selector: str) -> tuple[Any, dict[str, Any]]:

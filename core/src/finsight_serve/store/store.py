@@ -42,8 +42,9 @@ class Store:
             self._db.call_now(_write, {"owner": known}, ())
         return known
 
-    def write_now(self, documents: Mapping[str, str]) -> None:
-        self._db.call_now(_write, documents, ())
+    def write_now(self, documents: Mapping[str, str], events: Sequence[Event] = ()) -> None:
+        """As `commit`, where no event loop runs."""
+        self._db.call_now(_write, documents, events)
 
     async def commit(self, documents: Mapping[str, str], events: Sequence[Event]) -> None:
         """All or nothing, on disk when it returns."""

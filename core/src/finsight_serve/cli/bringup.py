@@ -1,0 +1,69 @@
+"""What `fs serve` does before the controller runs: check the machine, prepare the models, issue first keys."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from ..controller.assembly import Progress, build_engine, build_parts, choose_stack
+from ..controller.facts import StackChosen, TenantKeyIssued
+from ..controller.memory import recall
+from ..controller.session import Held, record
+from ..env import Clock
+from ..errors import UserError
+from ..host import Host, env_for
+from ..plugin import Engine, Problem
+from ..stack import Stack, StackErrors, check_stack
+
+
+def check_machine(file: Path, stack: Stack, host: Host, folder: Path) -> None:
+    """Raises `UserError` with a line for everything that would keep this stack from running here."""
+    problems = check_stack(
+        file, stack, host, lambda d: env_for(folder / "engines" / d.name, owner="", progress=_ignore)
+    )
+    if problems:
+        raise StackErrors(problems)
+    refuse(machine_problems(stack, host, folder))
+
+
+def machine_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
+    parts = build_parts(stack, {}, host, folder, "", _ignore)
+    engines = [build_engine(deployment, host, folder, _ignore) for deployment in stack.deployments]
+    found = (
+        p for part in (*parts.orchestrators.values(), parts.load_balancer, parts.probe, *engines) for p in part.check()
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    lines = [f"{problem.message}; {problem.fix}" for problem in problems]
+    if lines:
+        raise UserError("\n".join(lines))
+
+
+def prepare_models(stack: Stack, host: Host, folder: Path, say: Progress) -> StackChosen:
+    engines: Mapping[str, Engine] = {d.name: build_engine(d, host, folder, say) for d in stack.deployments}
+    for deployment in stack.deployments:
+        engines[deployment.name].prepare(deployment.model)
+    return choose_stack(stack, engines)
+
+
+def new_key() -> tuple[str, str]:
+    """A tenant's key, to be shown once, and its SHA-256, to be stored."""
+    key = f"fs-{secrets.token_urlsafe(32)}"
+    return key, sha256(key.encode()).hexdigest()
+
+
+def issue_missing_keys(held: Held, stack: Stack, clock: Clock) -> Mapping[str, str]:
+    """New keys by tenant, for those that have none."""
+    known = recall(held.store).durable.tenant_key_sha256
+    issued = {}
+    for tenant in stack.tenants:
+        if not known.get(tenant.name):
+            issued[tenant.name], digest = new_key()
+            record(held, TenantKeyIssued(tenant.name, digest), clock)
+    return issued
+
+
+def _ignore(_: str) -> None:
+    pass

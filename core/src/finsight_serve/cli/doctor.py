@@ -1,0 +1,76 @@
+"""`fs doctor`: each missing thing, and the command that fixes it."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from .options import file_option, state_dir, state_option
+from .output import rendered
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    state: str  # "ok", or what is wrong
+    fix: str
+
+
+@click.command(short_help="What this machine lacks, and the command that fixes it")
+@file_option
+@state_option
+@rendered
+def doctor(file: Path, state: Path | None) -> tuple[Finding, ...]:
+    """Load every plugin by itself and, where there is an fs.yaml, check what its stack needs.
+
+    The exit code is 1 where something is missing.
+    """
+    findings = (_python(), *_plugins(), *_stack(file, state))
+    if any(finding.state != "ok" for finding in findings):
+        click.get_current_context().call_on_close(lambda: sys.exit(1))
+    return findings
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding(f"Python {version}", "ok", "")
+
+
+def _plugins() -> Iterator[Finding]:
+    from ..host import Host, PluginError
+
+    host = Host()
+    for row in host.installed():
+        what = f"{row.kind.replace('_', ' ')} {row.name}"
+        try:
+            if row.kind == "events":
+                host.find(row.kind, row.name)
+            else:
+                host.load(row.kind, row.name)
+            yield Finding(what, "ok", "")
+        except PluginError as error:
+            yield Finding(what, str(error), f"reinstall or remove it: pip install --force-reinstall {row.distribution}")
+
+
+def _stack(file: Path, state: Path | None) -> Iterator[Finding]:
+    from ..errors import UserError
+    from ..host import Host
+    from ..stack import load_stack
+    from .bringup import machine_problems
+
+    if not file.exists():
+        return
+    try:
+        host = Host()
+        stack = load_stack(file, host)
+        problems = machine_problems(stack, host, state_dir(stack.name, state))
+    except UserError as error:
+        for line in str(error).splitlines():
+            yield Finding(str(file), line, "fs validate")
+        return
+    for problem in problems:
+        yield Finding(f"{stack.name} ({file})", problem.message, problem.fix)
+    if not problems:
+        yield Finding(f"{stack.name} ({file})", "ok", "")

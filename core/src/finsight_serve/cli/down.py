@@ -1,0 +1,48 @@
+"""`fs down`: let streams end, then remove everything that the stack runs, here and elsewhere."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+
+from .options import file_option, named_state_dir, state_option
+
+
+@click.command(short_help="Drain, then remove everything that the stack runs")
+@file_option
+@state_option
+def down(file: Path, state: Path | None) -> None:
+    """Let open streams end, then remove everything that the stack runs, on remote backends too.
+
+    Keys, events and the ledger stay. Interrupted, it goes on where it was when it is called again.
+    """
+    from ..controller.client import Client
+    from ..controller.facts import StopAsked
+
+    folder = named_state_dir(file, state)
+    if not folder.exists():
+        click.echo("Nothing runs: no stack was served here yet.")
+        return
+    client = Client(folder)
+    if client.intend(StopAsked(remote=True)):
+        click.echo("Draining open streams …")
+        while client.status() is not None:
+            time.sleep(0.2)
+    else:
+        _take_down(folder)
+    click.echo("Down.")
+
+
+def _take_down(folder: Path) -> None:
+    """No controller runs: this process is one for as long as it takes."""
+    import anyio
+
+    from ..controller.facts import StopAsked
+    from ..controller.session import hold, run_controller
+    from ..host import Host
+    from ..processes import SystemClock
+
+    stop = StopAsked(remote=True)
+    with hold(folder) as held:
+        anyio.run(partial(run_controller, held, Host(), (stop,), SystemClock(), say=click.echo, on_ready=lambda: None))

@@ -1,0 +1,111 @@
+"""The `fs` group. It imports nothing but click: the other modules are imported when their command runs."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import UserError
+
+COMMANDS: Mapping[str, str] = {  # module of this package, holding the command of the same name → its short help
+    "init": "Write a commented fs.yaml",
+    "validate": "Check fs.yaml, plugins' options and models",
+    "schema": "Print the JSON Schema of fs.yaml",
+    "plan": "Show what would change, before anything does",
+    "serve": "Bring a stack up and keep it running",
+    "status": "Deployments, replicas, load, health, routes, recent events",
+    "logs": "Show what the parts of a stack write",
+    "down": "Drain, then remove everything that the stack runs",
+    "doctor": "Check this machine, and say what mends it",
+    "plugins": "List plugins, show what one lacks and takes",
+    "tenant": "Tenants and their API keys",
+    "state": "Back up or restore a stack's state",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists its commands without importing them, and turns errors into lines and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"no command named {args[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, False, **extra)
+        except Exception as error:
+            if os.environ.get("FS_DEBUG") == "1":
+                import traceback
+
+                traceback.print_exc()
+            for line in _lines(error):
+                click.echo(f"fs: {line}" if line else "", err=True)
+            sys.exit(_exit_code(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _lines(error: Exception) -> Iterator[str]:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+    elif isinstance(error, click.ClickException):
+        yield from error.format_message().splitlines()
+        if isinstance(error, click.UsageError) and error.ctx:
+            yield f"try: {error.ctx.command_path} --help"
+    elif isinstance(error, UserError):
+        yield from str(error).splitlines()
+    elif isinstance(error, OSError) and error.strerror:
+        yield f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif isinstance(error, click.Abort):
+        yield "interrupted"
+    else:
+        first = str(error).partition("\n")[0]
+        yield f"internal error: {type(error).__name__}: {first} (FS_DEBUG=1 shows where)"
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, click.Abort):
+        return 130  # as a shell reports a command that Ctrl-C ended
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    return 2 if isinstance(error, UserError | OSError) else 1
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fs")
+def cli() -> None:
+    """Serve language models across orchestrators: one file, one command, one URL."""
+
+
+def main() -> None:
+    cli(prog_name="fs")

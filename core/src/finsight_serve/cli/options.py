@@ -1,0 +1,50 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import UserError
+
+file_option = click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path),
+    default=Path("fs.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="The stack's file.",
+)
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="FS_STATE_DIR",
+    metavar="DIR",
+    help="The stack's state folder. [env: FS_STATE_DIR; default: one per stack name in the user's state folder]",
+)
+backend_option = click.option(
+    "--backend", metavar="NAME", help="Run every deployment that names no backend on this one."
+)
+
+
+def state_dir(stack_name: str, given: Path | None) -> Path:
+    """The folder of a stack's state: the given one, or one by the stack's name for this user."""
+    if given is not None:
+        return given.absolute()
+    from platformdirs import user_state_path
+
+    return user_state_path("finsight-serve") / stack_name
+
+
+def named_state_dir(file: Path, given: Path | None) -> Path:
+    """`state_dir` for commands that need no more of the file than its name. Raises `UserError`."""
+    if given is not None:
+        return state_dir("", given)
+    from ..stack.document import read_document
+    from ..stack.model import check_name
+
+    name = read_document(file).get("name")
+    try:
+        return state_dir(check_name(name if isinstance(name, str) else ""), None)
+    except ValueError as error:
+        raise UserError(f"{file}: name: {error}") from error

@@ -1,0 +1,57 @@
+"""`fs plan`: every artefact that `fs serve` would write or apply, and the difference to what is in force."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import backend_option, file_option, state_dir, state_option
+from .output import Section, rendered
+
+if TYPE_CHECKING:
+    from ..controller.planning import Preview
+
+
+@click.command(short_help="Show what would change, before anything does")
+@file_option
+@state_option
+@backend_option
+@rendered
+def plan(file: Path, state: Path | None, backend: str | None) -> object:
+    """Look at what runs, compile fs.yaml for it, and show the difference. Nothing is written or applied."""
+    import anyio
+
+    from ..controller.assembly import build_engine, build_parts, choose_stack
+    from ..controller.planning import preview
+    from ..controller.state import State
+    from ..host import Host
+    from ..processes import SystemClock
+    from ..stack import load_stack
+    from .stored import stored_state
+
+    host = Host()
+    stack = load_stack(file, host, backend=backend)
+    folder = state_dir(stack.name, state)
+    old = stored_state(folder) if folder.exists() else State()
+    parts = build_parts(stack, old.durable.retired, host, folder, "", _ignore)
+    chosen = choose_stack(stack, {d.name: build_engine(d, host, folder, _ignore) for d in stack.deployments})
+    return list(_sections(anyio.run(preview, old, chosen, parts, SystemClock().now())))
+
+
+def _sections(preview: "Preview") -> Iterator[Section]:
+    yield Section(
+        "changes",
+        [
+            {"backend": c.backend or "load balancer", "artefact": c.artefact, "action": c.action}
+            for c in preview.changes
+        ],
+    )
+    changed = [c for c in preview.changes if c.action != "keep"]
+    yield Section("diff", "\n".join(f"{c.backend or 'load balancer'}: {c.artefact}\n{c.diff}" for c in changed))
+    yield Section("fidelity", preview.fidelity)
+    yield Section("could not be looked at", preview.unknown and [{"what": line} for line in preview.unknown])
+
+
+def _ignore(_: str) -> None:
+    pass

@@ -1,0 +1,41 @@
+"""How the CLI speaks with a running controller: HTTP on its unix socket."""
+
+from pathlib import Path
+
+import httpx
+from pydantic import TypeAdapter
+
+from .api import SOCKET_NAME, intent_json
+from .facts import StopAsked, TenantKeyIssued
+from .status import Status
+
+ANSWER_TIMEOUT_S = 10.0
+
+_STATUS = TypeAdapter(Status)
+
+
+class Client:
+    """Each call is None (or False) where no controller answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._transport = httpx.HTTPTransport(uds=str(folder / SOCKET_NAME))
+        self._http = httpx.Client(transport=self._transport, base_url="http://controller", timeout=ANSWER_TIMEOUT_S)
+
+    def status(self) -> Status | None:
+        answer = self._call("GET", "/status")
+        return None if answer is None else _STATUS.validate_json(answer.content)
+
+    def is_ready(self) -> bool:
+        answer = self._call("GET", "/ready")
+        return answer is not None and bool(answer.json()["ready"])
+
+    def intend(self, fact: StopAsked | TenantKeyIssued) -> bool:
+        return self._call("POST", "/intents", intent_json(fact)) is not None
+
+    def _call(self, method: str, path: str, content: bytes | None = None) -> httpx.Response | None:
+        try:
+            answer = self._http.request(method, path, content=content)
+            answer.raise_for_status()
+            return answer
+        except httpx.TransportError:
+            return None

@@ -1,0 +1,92 @@
+"""A state folder, held and opened; and the controller of its stack, run to its end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..domain import Event
+from ..env import Clock
+from ..errors import UserError
+from ..host import Host, env_for
+from ..store import Lease, Ledger, Store
+from .api import socket_path
+from .assembly import Progress, build_parts
+from .controller import Controller, Hooks
+from .facts import Fact
+from .memory import documents, recall
+from .reduce import reduce
+
+
+@dataclass(frozen=True)
+class Held:
+    folder: Path
+    store: Store
+    ledger: Ledger
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[Held]:
+    """Takes the lease and opens what is in the folder, made if it is missing. Raises `UserError`."""
+    try:
+        socket_path(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with Lease(folder):
+            store = Store(folder)
+            try:
+                ledger = Ledger(folder)
+                try:
+                    yield Held(folder, store, ledger)
+                finally:
+                    ledger.close()
+            finally:
+                store.close()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        if error.filename is None or not str(error.filename).startswith(str(folder)):
+            raise
+        what = f"{folder}: the state folder can't be written ({error.strerror})"
+        raise UserError(f"{what}; choose another with --state DIR") from error
+
+
+def record(held: Held, fact: Fact, clock: Clock) -> None:
+    """What a controller would do with `fact`, for when none runs."""
+    step = reduce(recall(held.store), fact, clock.now())
+    held.store.write_now(documents(step.state), step.events)
+
+
+async def run_controller(
+    held: Held, host: Host, first: tuple[Fact, ...], clock: Clock, *, say: Progress, on_ready: Callable[[], None]
+) -> str | None:
+    """Runs the held stack's controller until it stops. Returns why a first start failed, or None.
+
+    Raises `UserError`, before anything has started, if a plugin can't be built.
+    """
+    state = recall(held.store)
+    for fact in first:
+        state = reduce(state, fact, clock.now()).state
+    durable = state.durable
+    if durable.stack is None:
+        return None
+    events = host.events(say)
+
+    def on_event(event: Event) -> None:
+        say(f"{event.kind}  {event.subject}  {event.reason}")
+        events.on_event(event)
+
+    env = env_for(held.folder / "controller", owner=held.store.owner(), progress=say)
+    parts = build_parts(durable.stack, durable.retired, host, held.folder, held.store.owner(), say)
+    async with env.http() as http:
+        controller = Controller(
+            held.folder,
+            parts,
+            Hooks(events.before_apply, on_event),
+            store=held.store,
+            ledger=held.ledger,
+            clock=clock,
+            http=http,
+            on_ready=on_ready,
+        )
+        await controller.run(first)
+    return controller.failed

@@ -1,0 +1,310 @@
+"""What every orchestrator must fulfil. An outsider subclasses `OrchestratorConformance` and overrides `plugin`."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import psutil
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from ..domain import AutoscalingPolicy
+from ..env import Env
+from ..plugin import ApplyError, DeploymentSpec, Feature, Launch, Observed, Orchestrator, Replica
+from .echo import FAIL_ENV, VERSION_ENV, echo_launch
+from .plugin import ActuatorConformance
+from .real_env import make_env
+from .waiting import converge, snapshot_when, wait_for
+
+KEY = "a-key-that-only-the-kit-knows"
+HUB_TOKEN = "a-token-that-no-plan-may-show"
+NAME = "echo"
+AT_ONCE_S = 5.0
+
+_bounds = st.integers(0, 3).flatmap(lambda low: st.tuples(st.just(low), st.integers(max(low, 1), low + 3)))
+_amounts = st.sampled_from([0.5, 1.0, 2.0, 7.0, 30.0, 120.0])
+_policies = _bounds.flatmap(
+    lambda bounds: st.builds(
+        AutoscalingPolicy,
+        min_replicas=st.just(bounds[0]),
+        max_replicas=st.just(bounds[1]),
+        target_ongoing_requests=_amounts,
+        upscale_delay_s=_amounts,
+        downscale_delay_s=_amounts,
+        smoothing_factor=_amounts,
+        look_back_period_s=_amounts,
+        initial_replicas=st.none() | st.integers(*bounds),
+    )
+)
+_quiet = settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
+)
+
+
+class OrchestratorConformance(ActuatorConformance):
+    """Compile: pure, honest about its fidelity. Apply: idempotent, prunes only its own. Observe: whole, at once."""
+
+    @pytest.fixture
+    def launch(self) -> Launch:
+        """The engine that the checks run; it must do what `echo_launch` does."""
+        return echo_launch(KEY, env={"HUB_TOKEN": HUB_TOKEN})
+
+    @pytest.fixture
+    def other_env(self, tmp_path: Path) -> Env:
+        """Another owner's, in the same world as `env`."""
+        return make_env(tmp_path / "other")
+
+    @pytest.fixture
+    def wants(self, launch: Launch) -> tuple[tuple[DeploymentSpec, ...], ...]:
+        two = (*want(launch, 1), DeploymentSpec("second", launch, AutoscalingPolicy(max_replicas=2)))
+        return (), want(launch, 1), want(launch, 2, evict={"gone"}), two
+
+    @pytest.fixture
+    def secrets(self) -> tuple[str, ...]:
+        return (HUB_TOKEN,)
+
+    @pytest.fixture
+    async def orchestrator(
+        self, plugin: type[Any], options: Mapping[str, Any], env: Env
+    ) -> AsyncIterator[Orchestrator]:
+        """An instance; what runs when the check is over is taken down."""
+        made: Orchestrator = self.make(plugin, options, env)
+        yield made
+        await made.apply(made.compile(()))
+
+    async def ask(self, replica: Replica, key: str = KEY) -> httpx.Response:
+        """What the replica answers at its address. Override it only where that is reached in another way."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+            return await http.post(f"http://{replica.address}/v1/chat/completions", json={}, headers=headers)
+
+    async def ask_pid(self, replica: Replica) -> int:
+        return int((await self.ask(replica)).json()["pid"])
+
+    async def bring_up(
+        self, plugin: Orchestrator, launch: Launch, count: int, deadline_s: float
+    ) -> tuple[Replica, ...]:
+        """Converges to exactly `count` replicas that serve; sorted by id."""
+
+        def is_up(snapshot: Observed) -> bool:
+            return len(ready(snapshot)) == count and all(r.state in ("ready", "draining") for r in snapshot.replicas)
+
+        snapshot = await converge(plugin, plugin.compile(want(launch, count)), is_up, deadline_s)
+        for replica in ready(snapshot):
+            assert (await self.ask(replica)).status_code == 200
+        return ready(snapshot)
+
+    async def take_down(self, plugin: Orchestrator, deadline_s: float) -> None:
+        await converge(plugin, plugin.compile(()), lambda snapshot: not snapshot.replicas, deadline_s)
+
+    # compile
+
+    def test_every_policy_field_has_a_grade(self, compiled: Orchestrator, launch: Launch) -> None:
+        plan = compiled.compile(want(launch, 1))
+        for field in fields(AutoscalingPolicy):
+            grade = plan.fidelity[NAME, field.name]
+            assert grade.verdict in ("exact", "approximate", "impossible")
+            assert grade.verdict == "exact" or grade.note, f"{field.name} is {grade.verdict}: say what differs"
+        assert {deployment for deployment, _ in plan.fidelity} == {NAME}
+
+    @pytest.mark.parametrize("field", [field.name for field in fields(AutoscalingPolicy)])
+    @_quiet
+    @given(before=_policies, other=_policies)
+    def test_exact_means_that_an_artefact_changes(
+        self, compiled: Orchestrator, launch: Launch, field: str, before: AutoscalingPolicy, other: AutoscalingPolicy
+    ) -> None:
+        try:
+            after = replace(before, **{field: getattr(other, field)})
+        except ValueError:
+            after = before  # not a valid change
+        assume(after != before)
+        plans = [compiled.compile((DeploymentSpec(NAME, launch, policy),)) for policy in (before, after)]
+        if all(plan.fidelity[NAME, field].verdict == "exact" for plan in plans):
+            assert plans[0].artefacts != plans[1].artefacts, f"{field} is graded exact, but changing it changes nothing"
+
+    # observe and apply
+
+    @pytest.mark.anyio
+    async def test_observe_yields_before_anything_runs(self, orchestrator: Orchestrator) -> None:
+        first = await snapshot_when(orchestrator, lambda _: True, AT_ONCE_S)
+        assert first.replicas == ()
+
+    @pytest.mark.anyio
+    async def test_replicas_answer_to_their_key_only(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        (replica,) = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        assert (await self.ask(replica)).json().keys() == {"pid", "version"}
+        assert (await self.ask(replica, key="")).status_code == 401
+        assert (await self.ask(replica, key="another")).status_code == 401
+
+    @pytest.mark.anyio
+    async def test_apply_again_changes_nothing(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        before = await self.bring_up(orchestrator, launch, 2, deadline_s)
+        pids = [await self.ask_pid(replica) for replica in before]
+        await orchestrator.apply(orchestrator.compile(want(launch, 2)))
+        assert await self.bring_up(orchestrator, launch, 2, deadline_s) == before
+        assert [await self.ask_pid(replica) for replica in before] == pids
+
+    @pytest.mark.anyio
+    async def test_what_is_in_force_is_what_was_applied(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        """Else `fs plan` shows a difference where there is none."""
+        await self.bring_up(orchestrator, launch, 1, deadline_s)
+        applied = orchestrator.compile(want(launch, 1)).artefacts
+        await snapshot_when(
+            orchestrator, lambda s: s.in_force is None or set(map(repr, s.in_force)) == set(map(repr, applied))
+        )
+
+    @pytest.mark.anyio
+    async def test_scaling_keeps_replicas(self, orchestrator: Orchestrator, launch: Launch, deadline_s: float) -> None:
+        (first,) = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        two = await self.bring_up(orchestrator, launch, 2, deadline_s)
+        assert first in two
+        (left,) = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        assert left in two
+
+    @pytest.mark.anyio
+    async def test_evict_replaces_that_one(
+        self, plugin: type[Any], orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        self.skip_if_lacking(plugin, Feature.EVICT)
+        sick, well = await self.bring_up(orchestrator, launch, 2, deadline_s)
+
+        def replaced(snapshot: Observed) -> bool:
+            return sick not in ready(snapshot) and well in ready(snapshot) and len(ready(snapshot)) == 2
+
+        plan = orchestrator.compile(want(launch, 2, evict={sick.id}))
+        snapshot = await converge(orchestrator, plan, replaced, deadline_s)
+        assert sick.id not in {replica.id for replica in ready(snapshot)}
+
+    @pytest.mark.anyio
+    async def test_changed_launch_replaces_all(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        (old,) = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        changed = replace(launch, env={**launch.env, VERSION_ENV: "2"})
+        plan = orchestrator.compile(want(changed, 1))
+        snapshot = await converge(
+            orchestrator, plan, lambda s: len(ready(s)) == 1 and old.id not in ids(ready(s)), deadline_s
+        )
+        (new,) = ready(snapshot)
+        assert (await self.ask(new)).json()["version"] == "2"
+
+    @pytest.mark.anyio
+    async def test_killed_replica_is_replaced(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        if not orchestrator.on_this_machine:
+            pytest.skip("its replicas are on another machine, so no process can be killed")
+        dead, well = await self.bring_up(orchestrator, launch, 2, deadline_s)
+        os.kill(await self.ask_pid(dead), signal.SIGKILL)
+        plan = orchestrator.compile(want(launch, 2))
+        await converge(
+            orchestrator,
+            plan,
+            lambda s: len(ready(s)) == 2 and well in ready(s) and dead.id not in ids(ready(s)),
+            deadline_s,
+        )
+
+    @pytest.mark.anyio
+    async def test_failing_start_is_explained_and_can_be_mended(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        message = "the-model-is-not-a-model"
+        broken = replace(launch, env={**launch.env, FAIL_ENV: message})
+        with suppress(ApplyError):
+            await orchestrator.apply(orchestrator.compile(want(broken, 1)))
+        await snapshot_when(orchestrator, lambda s: any(message in r.reason for r in s.replicas), deadline_s)
+        await self.bring_up(orchestrator, launch, 1, deadline_s)
+
+    @pytest.mark.anyio
+    async def test_second_instance_adopts(
+        self,
+        plugin: type[Any],
+        options: Mapping[str, Any],
+        env: Env,
+        orchestrator: Orchestrator,
+        launch: Launch,
+        deadline_s: float,
+    ) -> None:
+        before = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        pid = await self.ask_pid(before[0])
+        heir: Orchestrator = self.make(plugin, options, env)
+        first = await snapshot_when(heir, lambda _: True, AT_ONCE_S)
+        assert ready(first) == before, "its first snapshot must not take a serving replica out"
+        await heir.apply(heir.compile(want(launch, 1)))
+        assert await self.bring_up(heir, launch, 1, deadline_s) == before
+        assert await self.ask_pid(before[0]) == pid
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("after_s", [0.0, 0.1, 0.5])
+    async def test_cancelled_apply_can_be_called_again(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float, after_s: float
+    ) -> None:
+        with anyio.move_on_after(after_s):
+            await orchestrator.apply(orchestrator.compile(want(launch, 2)))
+        two = await self.bring_up(orchestrator, launch, 2, deadline_s)
+        with anyio.move_on_after(after_s):
+            await orchestrator.apply(orchestrator.compile(want(launch, 1)))
+        (one,) = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        assert one in two
+
+    @pytest.mark.anyio
+    async def test_owners_leave_each_other_alone(
+        self,
+        plugin: type[Any],
+        options: Mapping[str, Any],
+        other_env: Env,
+        orchestrator: Orchestrator,
+        launch: Launch,
+        deadline_s: float,
+    ) -> None:
+        mine = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        other: Orchestrator = self.make(plugin, options, other_env)
+        await other.apply(other.compile(()))
+        theirs = await self.bring_up(other, launch, 1, deadline_s)
+        assert not set(ids(mine)) & set(ids(theirs))
+        assert await self.bring_up(orchestrator, launch, 1, deadline_s) == mine
+        await self.take_down(other, deadline_s)
+        assert await self.bring_up(orchestrator, launch, 1, deadline_s) == mine
+
+    @pytest.mark.anyio
+    async def test_empty_want_removes_all(self, orchestrator: Orchestrator, launch: Launch, deadline_s: float) -> None:
+        replicas = await self.bring_up(orchestrator, launch, 2, deadline_s)
+        pids = [await self.ask_pid(replica) for replica in replicas]
+        await self.take_down(orchestrator, deadline_s)
+        for replica in replicas:
+            with pytest.raises(httpx.TransportError):
+                await self.ask(replica)
+        if orchestrator.on_this_machine:
+            await wait_for(lambda: not any(map(psutil.pid_exists, pids)), deadline_s, "the end of all processes")
+
+
+def want(launch: Launch, replicas: int, evict: Iterable[str] = ()) -> tuple[DeploymentSpec, ...]:
+    """One deployment with exactly so many replicas, acted on without delay."""
+    exactly = AutoscalingPolicy(
+        min_replicas=replicas, max_replicas=replicas, upscale_delay_s=0.0, downscale_delay_s=0.0
+    )
+    return (DeploymentSpec(NAME, launch, exactly, frozenset(evict)),)
+
+
+def ready(snapshot: Observed) -> tuple[Replica, ...]:
+    return tuple(sorted((r for r in snapshot.replicas if r.state == "ready"), key=lambda r: r.id))
+
+
+def ids(replicas: Iterable[Replica]) -> tuple[str, ...]:
+    return tuple(replica.id for replica in replicas)

@@ -1,0 +1,230 @@
+"""The controller's tasks over actuators that live in memory: what it does around `reduce` and `want`."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from finsight_serve.controller.client import Client
+from finsight_serve.controller.controller import Controller, Hooks, Parts
+from finsight_serve.controller.facts import Fact, StackChosen, StopAsked
+from finsight_serve.domain import Event
+from finsight_serve.domain.health import HealthRules
+from finsight_serve.plugin import Plan, Replica, Request, Verdict
+from finsight_serve.processes import SystemClock
+from finsight_serve.stack.values import Stack
+from finsight_serve.store import Ledger, Store
+from finsight_serve.testing import FakeLoadBalancer, FakeOrchestrator, make_env, wait_for
+from finsight_serve.testing.fake_actuators import FakeWorld
+
+from .worlds import chosen, stack
+
+pytestmark = pytest.mark.anyio
+ON_ONE = stack(("chat", "one"))
+
+
+class FakeProbe:
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+
+    async def probe(self, replica: Replica, model: str, key: str) -> Verdict:
+        return self.verdicts.get(replica.id, "ok")
+
+
+@dataclass
+class Bench:
+    """A state folder and worlds that outlive the controllers run on them."""
+
+    folder: Path
+    one: FakeWorld = field(default_factory=FakeWorld)
+    edge: FakeWorld = field(default_factory=FakeWorld)
+    probe: FakeProbe = field(default_factory=FakeProbe)
+    events: list[Event] = field(default_factory=list)
+    veto: str | None = None
+
+    @asynccontextmanager
+    async def running(self, *first: Fact) -> AsyncIterator[Controller]:
+        env = make_env(self.folder, owner="bench")
+        store, ledger = Store(self.folder), Ledger(self.folder)
+        parts = Parts(
+            {"one": FakeOrchestrator(None, env, self.one)},
+            FakeLoadBalancer(None, env, self.edge),
+            self.probe,  # type: ignore[arg-type]
+        )
+        hooks = Hooks(lambda backend, plan: self.veto, self.events.append)
+        try:
+            async with httpx.AsyncClient() as http, anyio.create_task_group() as tasks:
+                controller = Controller(
+                    self.folder, parts, hooks, store=store, ledger=ledger, clock=SystemClock(), http=http
+                )
+                tasks.start_soon(controller.run, first)
+                yield controller
+                tasks.cancel_scope.cancel()
+        finally:
+            ledger.close()
+            store.close()
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    def routed(self) -> list[str]:
+        return [r["id"] for r in self.edge.applied[-1].artefacts[0].body["replicas"]] if self.edge.applied else []
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="fs-") as folder:  # short: a unix socket lives in it
+        yield Bench(Path(folder))
+
+
+def start(chosen_stack: Stack = ON_ONE) -> StackChosen:
+    return chosen(chosen_stack)
+
+
+async def test_it_starts_replicas_and_routes_to_them(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        assert bench.routed() == ["chat-1"]
+
+
+async def test_nothing_is_routed_before_it_is_ready(bench: Bench) -> None:
+    bench.one.starts_ready = False
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: bench.edge.applied)
+        assert not controller.is_ready and bench.routed() == []
+        bench.one.make_ready("chat-1")
+        await wait_for(lambda: controller.is_ready)
+        assert bench.routed() == ["chat-1"]
+
+
+async def test_a_restart_adopts_what_runs(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        assert list(bench.one.replicas) == ["chat-1"]
+        assert all(plan.artefacts[0].body["replicas"] for plan in bench.edge.applied[1:])
+
+
+async def test_an_unhealthy_replica_is_replaced_and_leaves_the_routes_first(bench: Bench) -> None:
+    rules = stack(("chat", "one"), rules=HealthRules(period_s=0.05))
+    async with bench.running(chosen(rules)) as controller:
+        await wait_for(lambda: controller.is_ready)
+        bench.probe.verdicts["chat-1"] = "wrong"
+        await wait_for(lambda: "chat-1" not in bench.one.replicas)
+        await wait_for(lambda: bench.routed() == ["chat-2"])
+    assert "replica_evicted" in bench.kinds()
+
+
+async def test_a_crashed_replica_is_repaired(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        bench.one.fail("chat-1", "out of memory")
+        await wait_for(lambda: bench.routed() == ["chat-2"])
+        assert any("out of memory" in event.reason for event in bench.events)
+        assert controller.failed is None
+
+
+async def test_a_first_start_that_fails_says_why_and_stops(bench: Bench) -> None:
+    bench.one.starts_ready = False
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: bench.one.replicas)
+        bench.one.fail("chat-1", "no such model")
+        await wait_for(lambda: controller.failed)
+        await wait_for(lambda: not bench.one.replicas)
+    assert controller.failed == "deployment chat does not start: no such model"
+
+
+async def test_a_hung_backend_does_not_delay_the_edge(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        bench.one.hangs = True
+        bench.one.fail("chat-1", "crashed")
+        await wait_for(lambda: bench.routed() == [])
+
+
+async def test_what_cannot_be_applied_is_tried_again(bench: Bench) -> None:
+    bench.one.failure = "no quota"
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: "apply_failed" in bench.kinds())
+        assert controller.status().backends[0].state == "not applied: no quota"
+        bench.one.failure = None
+        await wait_for(lambda: controller.is_ready)
+        assert controller.status().backends[0].state == "ok"
+
+
+async def test_a_lost_control_plane_keeps_the_routes(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        bench.one.blind = "gone"
+        bench.one.notify()
+        await wait_for(lambda: "unreachable" in bench.kinds())
+        assert bench.routed() == ["chat-1"]
+
+
+async def test_a_veto_keeps_a_plan_from_being_applied(bench: Bench) -> None:
+    bench.veto = "it is Friday"
+    async with bench.running(start()):
+        await wait_for(lambda: "apply_failed" in bench.kinds())
+        assert not bench.one.applied and not bench.edge.applied
+    assert any(event.reason == "vetoed: it is Friday" for event in bench.events)
+
+
+async def test_stopping_empties_the_edge_before_the_replicas(bench: Bench) -> None:
+    order: list[str] = []
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        before = len(bench.edge.applied)
+        bench.edge.applied = _Noting(bench.edge.applied, order, "edge")
+        bench.one.applied = _Noting(bench.one.applied, order, "one")
+        assert await anyio.to_thread.run_sync(lambda: Client(bench.folder).intend(StopAsked(remote=True)))
+        await wait_for(lambda: not bench.one.replicas)
+        assert order == ["edge", "one"] and len(bench.edge.applied) == before + 1
+
+
+class _Noting(list[Plan]):
+    def __init__(self, plans: list[Plan], order: list[str], name: str) -> None:
+        super().__init__(plans)
+        self._order, self._name = order, name
+
+    def append(self, plan: Plan) -> None:
+        self._order.append(self._name)
+        super().append(plan)
+
+
+async def test_the_ledger_is_copied_once_across_a_restart(bench: Bench) -> None:
+    def request(id: str) -> Request:
+        return Request("", id, "default", "chat", "127.0.0.1:1", 200, "complete", 1.0, 0.5, 0.1)
+
+    async def rows(controller: Controller) -> int:
+        return sum(row.requests for row in controller.status().ledger)
+
+    async with bench.running(start()) as controller:
+        bench.edge.record(request("a"))
+        await wait_for(lambda: rows(controller))
+    bench.edge.record(request("b"))
+    async with bench.running(start()) as controller:
+
+        async def both() -> bool:
+            return await rows(controller) == 2
+
+        await wait_for(both)
+
+
+async def test_status_travels_over_the_socket(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        status = await anyio.to_thread.run_sync(Client(bench.folder).status)
+        assert status is not None
+        assert (status.stack, status.deployments[0].ready, status.replicas[0].state) == ("test", 1, "ready")
+        assert await anyio.to_thread.run_sync(Client(bench.folder).is_ready)
+
+
+def test_where_no_controller_runs_the_client_says_so(tmp_path: Path) -> None:
+    client = Client(tmp_path)
+    assert client.status() is None and not client.is_ready() and not client.intend(StopAsked(remote=True))
