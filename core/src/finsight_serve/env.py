@@ -50,7 +50,7 @@ class Processes(Protocol):
     def alive(self, process: ProcessId) -> bool: ...
 
     async def stop(self, process: ProcessId, *, grace_s: float) -> None:
-        """SIGTERM to the process, SIGKILL to its whole group once `grace_s` has passed. Returns when it is gone."""
+        """SIGTERM to the process; once it has ended or `grace_s` has passed, SIGKILL to its whole group."""
         ...
 
 

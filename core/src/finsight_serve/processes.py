@@ -74,8 +74,7 @@ class SystemProcesses:
         with anyio.move_on_after(grace_s):
             while self.alive(process):
                 await anyio.sleep(0.05)
-            return
-        _kill_group(process.pid)
+        _kill_group(process.pid)  # after a good end too: what it started and left behind
         while self.alive(process):
             await anyio.sleep(0.05)
 

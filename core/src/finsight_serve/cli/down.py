@@ -24,14 +24,24 @@ def down(file: Path, state: Path | None) -> None:
     if not folder.exists():
         click.echo("Nothing runs: no stack was served here yet.")
         return
-    client = Client(folder)
-    if client.intend(StopAsked(remote=True)):
+    if Client(folder).intend(StopAsked(remote=True)):
         click.echo("Draining open streams …")
-        while client.status() is not None:
-            time.sleep(0.2)
+        _wait_for_lease(folder)
     else:
         _take_down(folder)
     click.echo("Down.")
+
+
+def _wait_for_lease(folder: Path) -> None:
+    """A controller has ended when its lease is free: no sooner, and also where it was killed."""
+    from ..store import Lease, LeaseTaken
+
+    while True:
+        try:
+            with Lease(folder):
+                return
+        except LeaseTaken:
+            time.sleep(0.1)
 
 
 def _take_down(folder: Path) -> None:

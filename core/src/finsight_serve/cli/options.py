@@ -26,6 +26,10 @@ backend_option = click.option(
     "--backend", metavar="NAME", help="Run every deployment that names no backend on this one."
 )
 
+backend_flags = click.argument("backend_flags", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME-OPTION VALUE]...")
+TAKES_BACKEND_FLAGS = {"ignore_unknown_options": True}
+"""Context settings of a command with `backend_flags`: what click does not know is read by `parse_backend_flags`."""
+
 
 def state_dir(stack_name: str, given: Path | None) -> Path:
     """The folder of a stack's state: the given one, or one by the stack's name for this user."""

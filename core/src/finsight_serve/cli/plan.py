@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import backend_option, file_option, state_dir, state_option
+from .options import TAKES_BACKEND_FLAGS, backend_flags, backend_option, file_option, state_dir, state_option
 from .output import Section, rendered
 
 if TYPE_CHECKING:
     from ..controller.planning import Preview
 
 
-@click.command(short_help="Show what would change, before anything does")
+@click.command(short_help="Show what would change, before anything does", context_settings=TAKES_BACKEND_FLAGS)
 @file_option
 @state_option
 @backend_option
+@backend_flags
 @rendered
-def plan(file: Path, state: Path | None, backend: str | None) -> object:
+def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tuple[str, ...]) -> object:
     """Look at what runs, compile fs.yaml for it, and show the difference. Nothing is written or applied."""
     import anyio
 
@@ -28,10 +29,12 @@ def plan(file: Path, state: Path | None, backend: str | None) -> object:
     from ..host import Host
     from ..processes import SystemClock
     from ..stack import load_stack
+    from .backend_flags import parse_backend_flags
     from .stored import stored_state
 
     host = Host()
-    stack = load_stack(file, host, backend=backend)
+    overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
+    stack = load_stack(file, host, backend=backend, overrides=overrides)
     folder = state_dir(stack.name, state)
     old = stored_state(folder) if folder.exists() else State()
     parts = build_parts(stack, old.durable.retired, host, folder, "", _ignore)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import backend_option, file_option, state_dir, state_option
+from .options import TAKES_BACKEND_FLAGS, backend_flags, backend_option, file_option, state_dir, state_option
 
 if TYPE_CHECKING:
     from ..controller.facts import StackChosen
@@ -22,13 +23,24 @@ if TYPE_CHECKING:
 FIRST_QUESTION = "What is the capital of France?"
 
 
-@click.command(short_help="Bring a stack up and keep it running")
+@click.command(short_help="Bring a stack up and keep it running", context_settings=TAKES_BACKEND_FLAGS)
 @file_option
 @state_option
 @backend_option
 @click.option("--detach", is_flag=True, help="Return once it answers, and leave it running.")
-def serve(file: Path, state: Path | None, backend: str | None, detach: bool) -> None:
+@click.option("--no-greeting", is_flag=True, hidden=True)  # of the process behind --detach
+@backend_flags
+def serve(
+    file: Path,
+    state: Path | None,
+    backend: str | None,
+    backend_flags: tuple[str, ...],
+    detach: bool,
+    no_greeting: bool,
+) -> None:
     """Bring up what fs.yaml describes and keep it so.
+
+    An option of a backend may be given here: --NAME-OPTION VALUE, as in --backend NAME --NAME-address URL.
 
     Ctrl-C lets open streams end, then stops what was started on this machine; an attached cluster is only left.
     SIGTERM ends the controller alone: traffic goes on, and the next `fs serve` adopts what runs.
@@ -37,47 +49,48 @@ def serve(file: Path, state: Path | None, backend: str | None, detach: bool) -> 
     from ..host import Host
     from ..processes import SystemClock
     from ..stack import load_stack
+    from .backend_flags import parse_backend_flags
     from .bringup import check_machine, issue_missing_keys, prepare_models
 
     host = Host()
-    stack = load_stack(file, host, backend=backend)
+    overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
+    stack = load_stack(file, host, backend=backend, overrides=overrides)
     folder = state_dir(stack.name, state)
     started_s = time.monotonic()
     with hold(folder) as held:
         check_machine(file, stack, host, folder)
         chosen = prepare_models(stack, host, folder, _say)
         keys = issue_missing_keys(held, stack, SystemClock())
-        for tenant, key in keys.items():
-            click.echo(f"API key of tenant {tenant}, shown this once and stored hashed: {key}")
+        greeting = Greeting(stack, folder, chosen, keys, started_s)
         if not detach:
-            _run_here(held, host, chosen, lambda: _welcome(stack, folder, chosen, keys, started_s))
+            failed = _run_here(held, host, chosen, (lambda: None) if no_greeting else greeting.show)
+            _end_if(failed, greeting)
             return
-    _run_detached(file, folder, backend)
-    _welcome(stack, folder, chosen, keys, started_s)
+    _end_if(_run_detached(file, folder, backend, backend_flags), greeting)
+    greeting.show()
 
 
-def _run_here(held: "Held", host: "Host", chosen: "StackChosen", on_ready: Callable[[], None]) -> None:
+def _run_here(held: "Held", host: "Host", chosen: "StackChosen", on_ready: Callable[[], None]) -> str | None:
+    """Returns why the start failed, or None after an orderly end."""
     import anyio
 
     from ..controller.session import run_controller
     from ..processes import SystemClock
 
-    failed = anyio.run(partial(run_controller, held, host, (chosen,), SystemClock(), say=_say, on_ready=on_ready))
-    if failed:
-        click.echo(f"fs: {failed}", err=True)
-        sys.exit(1)
+    return anyio.run(partial(run_controller, held, host, (chosen,), SystemClock(), say=_say, on_ready=on_ready))
 
 
-def _run_detached(file: Path, folder: Path, backend: str | None) -> None:
-    """Starts the same command in the background and shows its log until it answers."""
+def _run_detached(file: Path, folder: Path, backend: str | None, backend_flags: tuple[str, ...]) -> str | None:
+    """Starts the same command in the background and shows its log until it answers. Returns why it does not."""
     from ..controller.client import Client
     from ..processes import SystemProcesses
 
     log = folder / "logs" / "controller.log"
     argv = [sys.executable, "-m", "finsight_serve", "serve", "--file", str(file.resolve()), "--state", str(folder)]
+    argv += ["--no-greeting", *(["--backend", backend] if backend else []), *backend_flags]
     processes = SystemProcesses()
     seen_from = log.stat().st_size if log.exists() else 0
-    controller = processes.start(argv + (["--backend", backend] if backend else []), log=log)
+    controller = processes.start(argv, log=log)
     client = Client(folder)
     with log.open() as lines:
         lines.seek(seen_from)
@@ -85,27 +98,51 @@ def _run_detached(file: Path, folder: Path, backend: str | None) -> None:
             alive = processes.alive(controller)  # asked first, so that its last lines are shown
             click.echo("".join(lines), nl=False)
             if not alive:
-                click.echo(f"fs: the controller ended before it was ready; its log is {log}", err=True)
-                sys.exit(1)
+                return f"the controller ended before it was ready; its log is {log}"
             time.sleep(0.2)
+        click.echo("".join(lines), nl=False)
+    return None
 
 
-def _welcome(stack: "Stack", folder: Path, chosen: "StackChosen", keys: Mapping[str, str], started_s: float) -> None:
-    from ..host import Host, env_for
+@dataclass(frozen=True)
+class Greeting:
+    """What a person needs to begin: where, which model, with what key."""
 
-    balancer = stack.load_balancer
-    env = env_for(folder / "load_balancer", owner="", progress=_say)
-    url = Host().build("load_balancer", balancer.plugin, balancer.options, env).url
-    tenant = stack.tenants[0]
-    model = chosen.served_models[tenant.deployment]
-    click.echo(f"Ready in {time.monotonic() - started_s:.0f} s.")
-    click.echo(f"  URL    {url}/v1")
-    click.echo(f"  Model  {model}")
-    if tenant.name in keys:
-        click.echo(f"  Key    {keys[tenant.name]}  (tenant {tenant.name}; shown this once)")
-    else:
-        click.echo(f"  Key    as shown before; `fs tenant rotate {tenant.name}` makes a new one")
-    click.echo(f"  Try    {curl_line(url, model, keys.get(tenant.name, '$FS_API_KEY'))}")
+    stack: "Stack"
+    folder: Path
+    chosen: "StackChosen"
+    new_keys: Mapping[str, str] = field(repr=False)
+    started_s: float
+
+    def show(self) -> None:
+        tenant = self.stack.tenants[0]
+        model = self.chosen.served_models[tenant.deployment]
+        url = self._url()
+        click.echo(f"Ready in {time.monotonic() - self.started_s:.0f} s.")
+        click.echo(f"  URL    {url}/v1")
+        click.echo(f"  Model  {model}")
+        self.show_keys()
+        if tenant.name not in self.new_keys:
+            click.echo(f"  Key    as shown before; `fs tenant rotate {tenant.name}` makes a new one")
+        click.echo(f"  Try    {curl_line(url, model, self.new_keys.get(tenant.name, '$FS_API_KEY'))}")
+
+    def show_keys(self) -> None:
+        for tenant, key in self.new_keys.items():
+            click.echo(f"  Key    {key}  (tenant {tenant}; shown this once, stored hashed)")
+
+    def _url(self) -> str:
+        from ..host import Host, env_for
+
+        balancer = self.stack.load_balancer
+        env = env_for(self.folder / "load_balancer", owner="", progress=_say)
+        return Host().build("load_balancer", balancer.plugin, balancer.options, env).url
+
+
+def _end_if(failed: str | None, greeting: Greeting) -> None:
+    if failed is not None:
+        greeting.show_keys()  # they hold from now on, whatever else went wrong
+        click.echo(f"fs: {failed}", err=True)
+        sys.exit(1)
 
 
 def curl_line(url: str, model: str, key: str) -> str:

@@ -27,6 +27,7 @@ from .status import Status, describe
 from .want import Wants, all_deployments_are_ready, is_stopped, route_table, want
 
 LEDGER_BATCH_S = 0.5
+WAITING_LINE_PERIOD_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ class Controller:
         clock: Clock,
         http: httpx.AsyncClient,
         on_ready: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.failed: str | None = None
         self._folder, self._parts, self._hooks = folder, parts, hooks
-        self._store, self._ledger, self._clock, self._on_ready = store, ledger, clock, on_ready
+        self._store, self._ledger, self._clock, self._on_ready, self._say = store, ledger, clock, on_ready, say
         self._state = recall(store)
         # unbounded, since the reducer is a sender too; the others send about one fact a second each
         self._send, self._facts = anyio.create_memory_object_stream[Fact](math.inf)
@@ -83,6 +85,7 @@ class Controller:
                 tasks.start_soon(backend.run)
             tasks.start_soon(self._prober.run)
             tasks.start_soon(self._tail_ledger)
+            tasks.start_soon(self._say_what_is_awaited)
             tasks.start_soon(self._hear_signals, tasks.cancel_scope)
             app = build_api(self.status, lambda: self.is_ready, self._send.send)
             tasks.start_soon(serve_api, app, socket_path(self._folder))
@@ -170,6 +173,16 @@ class Controller:
                 self.failed = f"deployment {broken[0].deployment} does not start: {broken[0].reason}"
                 await self._send.send(StopAsked(remote=True))
                 return
+
+    async def _say_what_is_awaited(self) -> None:
+        """Loading a model takes minutes: nobody should wonder whether anything happens."""
+        began_s = self._clock.now()
+        while not self._was_ready:
+            await self._clock.sleep(WAITING_LINE_PERIOD_S)
+            if not self._was_ready and self._state.stopping is None:
+                waited_s = self._clock.now() - began_s
+                counts = (f"{d.name}: {d.ready} ready, {d.starting} starting" for d in self.status().deployments)
+                self._say(f"waiting for {'; '.join(counts)} ({waited_s:.0f} s)")
 
     async def _tail_ledger(self) -> None:
         attempt = 0

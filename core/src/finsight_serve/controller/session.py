@@ -87,6 +87,7 @@ async def run_controller(
             clock=clock,
             http=http,
             on_ready=on_ready,
+            say=say,
         )
         await controller.run(first)
     return controller.failed

@@ -28,10 +28,9 @@ class Installed:
         return self.state == "installed"
 
 
-def inventory(path: Sequence[str] | None = None) -> tuple[Installed, ...]:
-    """Every plugin on `path` (None: `sys.path`), ordered by kind and name."""
-    found = distributions() if path is None else distributions(path=list(path))
-    rows = [row for distribution in _unshadowed(found) for row in _rows(distribution)]
+def inventory() -> tuple[Installed, ...]:
+    """Every plugin on `sys.path`, ordered by kind and name."""
+    rows = [row for distribution in _unshadowed(distributions()) for row in _rows(distribution)]
     count = Counter((row.kind, row.name) for row in rows)
     kinds = list(GROUPS)
     rows = [row if count[row.kind, row.name] == 1 else replace(row, state=_ambiguous(row, rows)) for row in rows]

@@ -35,7 +35,9 @@ def load_stack(
         model = StackFile.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
         found = explain(error, StackFile.model_json_schema(), document.data)
-        problems += [document.problem(place, message) for place, message in found]
+        explained = [document.problem(place, message) for place, message in found]
+        unread = {problem.field for problem in problems}  # the model only sees a gap there
+        problems += [problem for problem in explained if problem.field not in unread]
     problems += _name_problems(document)
     plugins = _Plugins(document, host, backend)
     plugins.resolve()
@@ -143,7 +145,7 @@ class _Plugins:
         name = self._document.get(*path, "engine")
         options = self._document.get(*path, "engine_options")
         if name is None:
-            name = self._only("engine", path)
+            name = self._only("engine", (*path, "engine"))
         if isinstance(name, str) and isinstance(options, dict | None):
             ref = self._check("engine", name, (*path, "engine"), options or {}, (*path, "engine_options"), None)
             if ref:

@@ -23,9 +23,14 @@ def schema(host: Host, report: Callable[[str], None] = lambda line: None) -> dic
     selector = BackendEntry.selector
     orchestrators = _options(host, "orchestrator", definitions, report, selector)
     backend = _selected(definitions.pop(BackendEntry.__name__), selector, orchestrators)
-    stack["backends"]["additionalProperties"] = backend
-    stack["backends"]["properties"] = {
+    implied = {  # a backend that bears its orchestrator's name need not name it again
         name: {**backend, "if": {"required": [selector]}, "else": {"$ref": ref}} for name, ref in orchestrators.items()
+    }
+    (pattern,) = stack["backends"].pop("patternProperties")
+    stack["backends"] |= {
+        "propertyNames": {"pattern": pattern},
+        "properties": implied,
+        "additionalProperties": backend,
     }
 
     singles: dict[str, Kind] = {"load_balancer": "load_balancer", "probe": "health_probe"}

@@ -61,7 +61,8 @@ class Item:
 def _setting(key: str, value: Any) -> list[str]:
     if isinstance(value, Block) and not value.values:
         # commented as a whole: a key with nothing but comments below it would be null
-        return [f"#{line}" for line in [f"{key}:", *_indent(value.lines(mark=""))]] if value.lines() else []
+        inner = _indent(value.lines(mark=""))
+        return [f"#{line}" for line in ([f"{key}:", *inner] if inner else [f"{key}: {{}}"])]
     if isinstance(value, Block | Item):
         return [f"{key}:", *_indent(value.lines())]
     return [f"{key}: {_scalar(value)}"]

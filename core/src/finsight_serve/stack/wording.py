@@ -43,7 +43,7 @@ def explain(error: ValidationError, schema: Mapping[str, Any], data: Any) -> Ite
         elif kind == "value_error":
             yield path, f"{cause}{_unless_shown(str(cause), found, schema, path)}"
         else:
-            message = detail["msg"].replace("Input should", "must", 1)
+            message = detail["msg"].replace("Input should", "must", 1).replace(" should ", " must ")
             message = message.replace("at least 1 item after validation, not 0", "at least 1 item")
             near = _suggest_literal(found, detail.get("ctx", {}))
             yield path, f"{message}, found {_found(found, schema, path)}{near}"

@@ -87,7 +87,7 @@ async def serve(host: str, port: int) -> None:
     import uvicorn
 
     app = await build(())
-    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve()
+    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_keep_alive=75)).serve()
 
 
 if __name__ == "__main__":

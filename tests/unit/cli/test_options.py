@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+from finsight_serve.cli.options import named_state_dir, state_dir
+from finsight_serve.errors import UserError
+from finsight_serve.stack import StackErrors
+
+
+def test_a_given_folder_is_the_folder(tmp_path: Path) -> None:
+    assert state_dir("small", tmp_path) == tmp_path
+    assert named_state_dir(Path("none.yaml"), tmp_path) == tmp_path
+
+
+def test_the_users_folder_has_one_per_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "fs.yaml").write_text("name: small\nwhatever: else\n")
+    found = named_state_dir(tmp_path / "fs.yaml", None)
+    assert found == state_dir("small", None)
+    assert found.name == "small" and tmp_path in found.parents
+
+
+@pytest.mark.parametrize("text", ["name: ../up\n", "other: x\n", "name: 5\n"])
+def test_a_name_that_names_no_folder(tmp_path: Path, text: str) -> None:
+    (tmp_path / "fs.yaml").write_text(text)
+    with pytest.raises(UserError, match="fs.yaml: name: must be 1 to 40 of a-z, 0-9 and inner hyphens$"):
+        named_state_dir(tmp_path / "fs.yaml", None)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StackErrors, match="no such file"):
+        named_state_dir(tmp_path / "fs.yaml", None)
