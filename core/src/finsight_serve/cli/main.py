@@ -19,12 +19,12 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "plan": "Show what would change, before anything does",
     "serve": "Bring a stack up and keep it running",
     "status": "Deployments, replicas, load, health, routes, recent events",
-    "logs": "Show what the parts of a stack write",
+    "logs": "Logs of the controller, the load balancer and the replicas",
     "down": "Drain, then remove everything that the stack runs",
-    "doctor": "Check this machine, and say what mends it",
+    "doctor": "What this machine lacks, and the command that fixes it",
     "plugins": "List plugins, show what one lacks and takes",
     "tenant": "Tenants and their API keys",
-    "state": "Back up or restore a stack's state",
+    "state": "Back the state up, or put a backup back",
 }
 
 

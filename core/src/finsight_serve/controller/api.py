@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import uvicorn
+from anyio.to_thread import run_sync
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -37,7 +38,7 @@ def build_api(
     status: Callable[[], Status], is_ready: Callable[[], bool], intend: Callable[[Fact], Awaitable[None]]
 ) -> Starlette:
     async def get_status(_: Request) -> Response:
-        return Response(_STATUS.dump_json(status()), media_type="application/json")
+        return Response(_STATUS.dump_json(await run_sync(status)), media_type="application/json")
 
     async def get_ready(_: Request) -> JSONResponse:
         return JSONResponse({"ready": is_ready()})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from ..domain import Event
@@ -28,6 +29,7 @@ from .want import Wants, all_deployments_are_ready, is_stopped, route_table, wan
 
 LEDGER_BATCH_S = 0.5
 WAITING_LINE_PERIOD_S = 10.0
+LEDGER_SHOWN_S = 24 * 3600.0  # by `fs status`
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,12 @@ class Controller:
         )
 
     def status(self) -> Status:
+        """Reads the databases, so it belongs on a thread where the event loop runs."""
         return describe(
             self._state,
             controller=f"running, pid {os.getpid()}",
             url=self._parts.load_balancer.url,
-            ledger=self._ledger.totals(),
+            ledger=self._ledger.totals(since_s=self._clock.now() - LEDGER_SHOWN_S),
             events=self._store.events(last=50),
         )
 
@@ -181,7 +184,8 @@ class Controller:
             await self._clock.sleep(WAITING_LINE_PERIOD_S)
             if not self._was_ready and self._state.stopping is None:
                 waited_s = self._clock.now() - began_s
-                counts = (f"{d.name}: {d.ready} ready, {d.starting} starting" for d in self.status().deployments)
+                deployments = (await anyio.to_thread.run_sync(self.status)).deployments
+                counts = (f"{d.name}: {d.ready} ready, {d.starting} starting" for d in deployments)
                 self._say(f"waiting for {'; '.join(counts)} ({waited_s:.0f} s)")
 
     async def _tail_ledger(self) -> None:
@@ -214,10 +218,12 @@ class Controller:
 
     async def _hear_signals(self, scope: anyio.CancelScope) -> None:
         """SIGINT stops what was started on this machine; SIGTERM and SIGHUP only end the controller."""
+        asked = False
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async for number in signals:
-                if number != signal.SIGINT or self._state.stopping is not None:
+                if number != signal.SIGINT or asked:  # a second Ctrl-C waits for nothing any more
                     scope.cancel()
                     return
+                asked = True
                 keep = {name for name, one in self._parts.orchestrators.items() if not one.on_this_machine}
                 await self._send.send(StopAsked(remote=False, keep=frozenset(keep)))
