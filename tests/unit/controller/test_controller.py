@@ -1,6 +1,7 @@
 """The controller's tasks over actuators that live in memory: what it does around `reduce` and `want`."""
 
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -199,7 +200,7 @@ class _Noting(list[Plan]):
 
 async def test_the_ledger_is_copied_once_across_a_restart(bench: Bench) -> None:
     def request(id: str) -> Request:
-        return Request("", id, "default", "chat", "127.0.0.1:1", 200, "complete", 1.0, 0.5, 0.1)
+        return Request("", id, "default", "chat", "127.0.0.1:1", 200, "complete", time.time(), 0.5, 0.1)
 
     async def rows(controller: Controller) -> int:
         return sum(row.requests for row in controller.status().ledger)
