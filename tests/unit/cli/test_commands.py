@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
 from finsight_serve.cli.main import cli
 
 from ..foreign import Foreign

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+
 from finsight_serve.cli import main as module
 from finsight_serve.cli.main import COMMANDS, cli
 from finsight_serve.errors import UserError
@@ -34,13 +35,13 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
 def test_help_lists_every_command_and_imports_none() -> None:
     code = (
         "import sys; from finsight_serve.cli.main import cli; cli(['--help'], standalone_mode=False);"
-        "print([m for m in sys.modules if m.startswith('finsight_serve.')])"
+        "print(sorted(m for m in sys.modules if m.startswith('finsight_serve.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     listing, _, loaded = done.stdout.strip().rpartition("\n")
     for name, text in COMMANDS.items():
         assert f"  {name} " in listing and text in listing
-    assert loaded == "['finsight_serve.errors', 'finsight_serve.cli', 'finsight_serve.cli.main']"
+    assert loaded == "['finsight_serve.cli', 'finsight_serve.cli.main', 'finsight_serve.errors']"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -57,9 +58,9 @@ def test_each_command_is_there_with_the_help_that_is_listed(name: str) -> None:
         (["xyzzy"], ["fs: no command named xyzzy", "fs: try: cli --help"]),
         (["--bogus"], ["fs: No such option '--bogus'.", "fs: try: cli --help"]),
         (["validate", "--bogus"], ["fs: No such option '--bogus'.", "fs: try: cli validate --help"]),
-        (["validate", "-o", "xml"], ["fs: Invalid value for '-o' / '--output': 'xml' is not one of 'table', 'json'.", "fs: try: cli validate --help"]),
+        (["validate", "-f"], ["fs: Option '-f' requires an argument."]),
     ],
-)  # fmt: skip
+)
 def test_wrong_usage(argv: list[str], lines: list[str]) -> None:
     result = run(*argv)
     assert result.stderr.splitlines() == lines

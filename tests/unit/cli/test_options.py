@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from finsight_serve.cli.options import named_state_dir, state_dir
 from finsight_serve.errors import UserError
 from finsight_serve.stack import StackErrors
@@ -23,10 +24,10 @@ def test_the_users_folder_has_one_per_stack(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("text", ["name: ../up\n", "other: x\n", "name: 5\n"])
 def test_a_name_that_names_no_folder(tmp_path: Path, text: str) -> None:
     (tmp_path / "fs.yaml").write_text(text)
-    with pytest.raises(UserError, match="fs.yaml: name: must be 1 to 40 of a-z, 0-9 and inner hyphens$"):
+    with pytest.raises(UserError, match=r"fs.yaml: name: must be 1 to 40 of a-z, 0-9 and inner hyphens$"):
         named_state_dir(tmp_path / "fs.yaml", None)
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StackErrors, match="no such file"):
+    with pytest.raises(StackErrors, match=r"no such file"):
         named_state_dir(tmp_path / "fs.yaml", None)

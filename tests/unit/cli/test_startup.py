@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -22,11 +21,17 @@ def test_imports_nothing_heavy(argv: list[str]) -> None:
 
 @pytest.mark.parametrize("argv", [["--help"], ["plugins", "list"]], ids=" ".join)
 def test_answers_at_once(argv: list[str]) -> None:
-    # byte code is compiled once per installation, and others share this machine: the best of a few is the truth
+    # byte code is compiled once per installation; processor time, because others may be using this machine
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     times = []
-    for _ in range(8):
-        started = time.perf_counter()
+    for _ in range(6):
+        before = processor_s()
         subprocess.run([sys.executable, "-m", "finsight_serve", *argv], capture_output=True, check=True, env=env)
-        times.append(time.perf_counter() - started)
+        times.append(processor_s() - before)
     assert min(times) < GOAL_S
+
+
+def processor_s() -> float:
+    """What this process's ended children have used."""
+    used = os.times()
+    return used.children_user + used.children_system
