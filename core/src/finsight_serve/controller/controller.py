@@ -24,7 +24,7 @@ from .memory import documents, recall
 from .probing import Prober, Target
 from .reduce import reduce
 from .state import LOAD_BALANCER, State
-from .status import Status, describe
+from .status import Status, describe, what_is_awaited
 from .want import Wants, all_deployments_are_ready, is_stopped, route_table, want
 
 LEDGER_BATCH_S = 0.5
@@ -184,9 +184,8 @@ class Controller:
             await self._clock.sleep(WAITING_LINE_PERIOD_S)
             if not self._was_ready and self._state.stopping is None:
                 waited_s = self._clock.now() - began_s
-                deployments = (await anyio.to_thread.run_sync(self.status)).deployments
-                counts = (f"{d.name}: {d.ready} ready, {d.starting} starting" for d in deployments)
-                self._say(f"waiting for {'; '.join(counts)} ({waited_s:.0f} s)")
+                status = await anyio.to_thread.run_sync(self.status)
+                self._say(f"waiting for {'; '.join(what_is_awaited(status))} ({waited_s:.0f} s)")
 
     async def _tail_ledger(self) -> None:
         attempt = 0

@@ -1,5 +1,6 @@
 """What `fs status` shows, as one value: computed from the state, rendered elsewhere."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..domain import Event
@@ -88,6 +89,16 @@ def describe(
         ledger,
         events,
     )
+
+
+def what_is_awaited(status: Status) -> Iterator[str]:
+    """What keeps a stack from being ready, for people who wait."""
+    for deployment in status.deployments:
+        if not deployment.ready:
+            yield f"{deployment.name}: 0 ready, {deployment.starting} starting"
+    for name, state in (("load balancer", status.load_balancer), *((b.name, b.state) for b in status.backends)):
+        if state != "ok":
+            yield f"{name}: {state}"
 
 
 def _trouble(state: State, backend: str) -> str:

@@ -58,4 +58,5 @@ def _unpack(source: Path, fresh: Path) -> None:
         for name, migrations in FILES.items():
             Database(fresh / name, migrations).close()
     except (tarfile.TarError, KeyError, EOFError, OSError, StoreError) as error:
-        raise UserError(f"{source}: is no backup made by `fs state backup` ({error})") from error
+        cause = str(error).partition("\n")[0].rstrip(":")  # tarfile tells of each compression that it tried
+        raise UserError(f"{source}: is no backup made by `fs state backup` ({cause})") from error

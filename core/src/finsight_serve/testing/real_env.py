@@ -5,23 +5,13 @@ import secrets
 import socket
 from pathlib import Path
 
-import httpx
-
 from ..env import Env
-from ..processes import SystemClock, SystemProcesses
+from ..host import env_for
 
 
 def make_env(folder: Path, owner: str = "") -> Env:
-    """A real `Env` whose state lies in `folder`; a random owner unless one is given."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Env(
-        owner=owner or secrets.token_hex(4),
-        state_dir=folder,
-        clock=SystemClock(),
-        processes=SystemProcesses(),
-        http=lambda: httpx.AsyncClient(trust_env=False, timeout=10),
-        progress=print,  # pytest shows it where a check fails
-    )
+    """A real `Env` whose state lies in `folder`; a random owner unless one is given. Progress is printed."""
+    return env_for(folder, owner=owner or secrets.token_hex(4), progress=print)
 
 
 def find_free_port() -> int:
