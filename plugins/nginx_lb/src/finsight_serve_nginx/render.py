@@ -1,0 +1,163 @@
+"""Route table → nginx's files. Pure: no clock, no disk but the package's own templates, no path of this machine."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+from urllib.parse import quote, unquote
+
+import jinja2
+
+from finsight_serve.plugin import Artefact, Route, RouteTable
+
+from .options import Options
+from .refusals import refusals
+
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
+TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def encode(name: str) -> str:
+    """A name without any character that nginx's configuration or its log gives a meaning to."""
+    return quote(name, safe="")
+
+
+def decode(text: str) -> str:
+    return unquote(text)
+
+
+def upstream_group(deployment: str) -> str:
+    """nginx compares group names without regard to case, so capitals are escaped too."""
+    escaped = re.sub(r"[^a-z0-9-]", lambda char: "".join(f"_{byte:02x}" for byte in char[0].encode()), deployment)
+    return f"deployment-{escaped}"
+
+
+def render(table: RouteTable, options: Options) -> tuple[Artefact, ...]:
+    """The files of one configuration. Raises `ValueError` naming what a route table may not hold."""
+    _check(table)
+    package = resources.files(__package__)
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (package / "templates" / name).read_text("utf-8")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+    def file(name: str, values: Mapping[str, Any], *, secret: bool = False) -> Artefact:
+        return Artefact(name, environment.get_template(f"{name}.j2").render(values), secret)
+
+    def script(name: str) -> Artefact:
+        return Artefact(name, (package / "njs" / name).read_text("utf-8"))
+
+    return (
+        file("nginx.conf", _main(table, options)),
+        file("tenants.conf", _tenants(table.routes)),
+        file("upstream_keys.conf", _upstream_keys(table.upstream_keys), secret=True),
+        script("endpoint.js"),
+        script("control.js"),
+    )
+
+
+def _main(table: RouteTable, options: Options) -> dict[str, Any]:
+    addresses: dict[str, set[str]] = {}
+    for replica in table.replicas:
+        addresses.setdefault(replica.deployment, set()).add(replica.address)
+    tls = ["ssl_protocols TLSv1.2 TLSv1.3;"] if options.tls_certificate else []
+    tls += [f'ssl_certificate "{options.tls_certificate}";'] if options.tls_certificate else []
+    tls += [f'ssl_certificate_key "{options.tls_certificate_key}";'] if options.tls_certificate_key else []
+    keys = sum(len(route.key_sha256) for route in table.routes)
+    return {
+        "workers": options.workers,
+        "listen": options.listen + (" ssl" if tls else ""),
+        "tls": tls,
+        "max_body_size_bytes": options.max_body_size_bytes,
+        "read_timeout_s": options.read_timeout_s,
+        # nginx looks for a size without overfull buckets from the maximum down: sparse is quick to build
+        "map_hash_max_size": max(2048, 8 * max(keys, len(table.routes))),
+        "upstreams": [
+            {"deployment": encode(name), "group": upstream_group(name), "addresses": sorted(addresses[name])}
+            for name in sorted(addresses)
+        ],
+        "refusals": [
+            {
+                "name": refusal.name,
+                "status": refusal.status,
+                "body": refusal.body,
+                "headers": [f"Retry-After {options.retry_after_s}"] if refusal.retry else [],
+            }
+            for refusal in refusals(options.max_body_size_bytes)
+        ],
+    }
+
+
+def _tenants(routes: Iterable[Route]) -> dict[str, Any]:
+    routes = sorted(routes, key=lambda route: route.tenant)
+    shares = {_shares(route.weights) for route in routes}
+    variables = {weights: f"split_{n}" for n, weights in enumerate(sorted(w for w in shares if len(w) > 1))}
+
+    def deployment(weights: tuple[tuple[str, int], ...]) -> str:
+        return "$" + variables[weights] if weights in variables else encode(weights[0][0])
+
+    return {
+        "keys": [
+            {"sha256": key, "tenant": encode(route.tenant)} for route in routes for key in sorted(set(route.key_sha256))
+        ],
+        "limits": [
+            {"tenant": encode(route.tenant), "max_ongoing_requests": route.limits.max_ongoing_requests}
+            for route in routes
+            if route.limits.max_ongoing_requests is not None
+        ],
+        "splits": [
+            {
+                "variable": variable,
+                "shares": [{"percent": f"{percent}%", "deployment": encode(name)} for name, percent in weights[:-1]]
+                + [{"percent": "*", "deployment": encode(weights[-1][0])}],
+            }
+            for weights, variable in variables.items()
+        ],
+        "assignments": [
+            {"tenant": encode(route.tenant), "deployment": deployment(_shares(route.weights))}
+            for route in routes
+            if _shares(route.weights)
+        ],
+    }
+
+
+def _shares(weights: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """In the order of names: with an order that never changes, a share that grows takes nobody's session away twice."""
+    return tuple((name, percent) for name, percent in sorted(weights.items()) if percent > 0)
+
+
+def _upstream_keys(keys: Mapping[str, str]) -> dict[str, Any]:
+    return {"keys": [{"deployment": encode(name), "secret": keys[name]} for name in sorted(keys)]}
+
+
+def _check(table: RouteTable) -> None:
+    tenants: set[str] = set()
+    owners: dict[str, str] = {}
+    for route in table.routes:
+        where = f"tenant {json.dumps(route.tenant)}"
+        if not route.tenant or route.tenant in tenants:
+            raise ValueError(f"{where}: a tenant needs a name of its own")
+        tenants.add(route.tenant)
+        if route.weights and (sum(route.weights.values()) != 100 or min(route.weights.values()) < 0):
+            raise ValueError(f"{where}: weights must add up to 100, found {dict(route.weights)}")
+        _check_keys(route, where, owners)
+    for replica in table.replicas:
+        if not ADDRESS.fullmatch(replica.address):
+            raise ValueError(f"replica {json.dumps(replica.id)}: no host:port, found {json.dumps(replica.address)}")
+    for deployment, secret in table.upstream_keys.items():
+        if not TOKEN68.fullmatch(secret):
+            raise ValueError(f"deployment {json.dumps(deployment)}: its upstream key is no bearer token (RFC 6750)")
+
+
+def _check_keys(route: Route, where: str, owners: dict[str, str]) -> None:
+    for key in set(route.key_sha256):
+        if not SHA256.fullmatch(key):
+            raise ValueError(f"{where}: a key hash must be 64 hexadecimal digits in lower case")
+        if owners.setdefault(key, route.tenant) != route.tenant:
+            raise ValueError(f"{where}: shares a key with tenant {json.dumps(owners[key])}")

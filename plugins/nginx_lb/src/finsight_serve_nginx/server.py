@@ -1,0 +1,206 @@
+"""The nginx process: tested, started, reloaded, adopted and stopped."""
+
+import grp
+import os
+import pwd
+import re
+import signal
+from collections.abc import Callable
+
+import anyio
+
+from finsight_serve.env import Env, ProcessId
+from finsight_serve.plugin import ApplyError
+
+from . import binary, family
+from .configurations import Configurations
+from .control import Control, ControlError
+from .options import Options, split_listen
+
+TAKE_UP_S = 10.0
+"""How long a new configuration may take until every new connection meets it."""
+RELEASE_S = 5.0
+"""How long a dying nginx may hold its port before it is killed."""
+STEP_S = 0.05
+
+
+class Server:
+    def __init__(self, options: Options, env: Env, control: Control, configurations: Configurations) -> None:
+        self._options, self._env, self._control, self._configurations = options, env, control, configurations
+        self._port = split_listen(options.listen)[1]
+        self._output, self._errors = env.state_dir / "logs" / "nginx.log", env.state_dir / "logs" / "error.log"
+        self._master: ProcessId | None = None
+        self._noted = env.state_dir / "certificate.seen"
+
+    async def version(self) -> str:
+        """Of the configuration that answers now; "" if none does, or only workers whose master is gone."""
+        if self._find_master() is None:
+            return ""
+        try:
+            return await self._control.version()
+        except ControlError:
+            return ""
+
+    def port_holder(self) -> str:
+        """A sentence on who else listens on our port; "" if nobody does."""
+        others = family.listeners(self._port) - family.find(self._env.state_dir).pids
+        return f"port {self._port} in use by {family.describe(max(others))}" if others else ""
+
+    async def test(self, version: str) -> None:
+        """Raises `ApplyError` with nginx's own message."""
+        for folder in ("logs", "temp", "ledger"):
+            (self._env.state_dir / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        ran = await self._env.processes.run(self._argv(f"versions/{version}/nginx.conf", "-t"))
+        if ran.code:
+            raise ApplyError(f"nginx rejects the configuration: {self._message(ran.stderr)}")
+
+    async def run(self, version: str) -> None:
+        """Makes a tested configuration the running one; if that fails, the one before stays current."""
+        before = self._configurations.current
+        self._configurations.switch(version)
+        try:
+            if await self.version():
+                await self._take_up(version)
+            else:
+                await self._start(version)
+        except ApplyError:
+            self._configurations.switch(before)
+            raise
+        self._configurations.prune(version, before)
+
+    def reload(self) -> None:
+        """Reads the current configuration anew, certificates included; open requests go on."""
+        self._note_certificate()
+        self._tell_master(signal.SIGHUP)
+
+    def certificate(self) -> str:
+        """A mark that changes with the certificate's files; "" without TLS or while a file is missing."""
+        try:
+            stats = [path.stat() for path in self._options.tls_files]
+        except OSError:
+            return ""
+        return " ".join(f"{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}" for stat in stats)
+
+    def loaded_certificate(self) -> str:
+        """The mark of the files that the running nginx has read."""
+        return self._noted.read_text("utf-8") if self._noted.exists() else ""
+
+    def _note_certificate(self) -> None:
+        self._noted.write_text(self.certificate(), "utf-8")
+
+    def reopen_ledger(self) -> None:
+        self._tell_master(signal.SIGUSR1)
+
+    async def stop(self) -> None:
+        """Ends every process of ours: gracefully within `drain_timeout_s`, then by force."""
+        if not (members := self._quit()):
+            return
+        self._env.progress(f"nginx ends; open streams have {self._options.drain_timeout_s:g} s")
+        await self._wait(lambda: not family.find(self._env.state_dir).members, self._options.drain_timeout_s)
+        for member in family.find(self._env.state_dir).members:
+            family.tell(member, signal.SIGKILL)
+        await self._wait(lambda: not family.find(self._env.state_dir).members, RELEASE_S)
+        for member in members:
+            self._env.processes.alive(member)  # reaps our own child
+
+    async def _take_up(self, version: str) -> None:
+        old = family.accepting(family.find(self._env.state_dir).pids)
+        position = self._position()
+        self.reload()
+        if not await self._taken_up(version, old):
+            raise ApplyError(f"nginx did not take up the configuration: {self._logged(position)}")
+
+    async def _start(self, version: str) -> None:
+        await self._make_room()
+        if holder := self.port_holder():
+            raise ApplyError(f"{holder}: stop it, or choose another `listen`")
+        position = self._position()
+        self._note_certificate()
+        try:
+            master = self._env.processes.start(self._argv("current/nginx.conf"), log=self._output)
+        except OSError as error:
+            raise ApplyError(f"nginx can't be started: {error.strerror or error}") from error
+        if not await self._taken_up(version, frozenset(), lambda: self._env.processes.alive(master)):
+            raise ApplyError(f"nginx did not start: {self._logged(position)}")
+
+    async def _make_room(self) -> None:
+        """Sends off an nginx that lost its master or hangs: its open streams may end, its port is freed."""
+        socket = self._env.state_dir / "control.sock"
+        if self._quit():
+            await self._wait(lambda: not self._holding(), RELEASE_S)
+            left = family.find(self._env.state_dir)
+            hung = family.accepting(left.pids) | {left.master.pid if left.master else 0}
+            for member in left.members if self._holding() else ():
+                if member.pid in hung:
+                    family.tell(member, signal.SIGKILL)
+            await self._wait(lambda: not self._holding(), RELEASE_S)
+        socket.unlink(missing_ok=True)  # a killed master leaves it, and nginx does not start over it
+
+    def _holding(self) -> frozenset[int]:
+        return family.listeners(self._port) & family.find(self._env.state_dir).pids
+
+    def _quit(self) -> tuple[ProcessId, ...]:
+        found = family.find(self._env.state_dir)
+        for process in (found.master,) if found.master else found.members:
+            family.tell(process, signal.SIGQUIT)
+        return found.members
+
+    def _tell_master(self, what: signal.Signals) -> None:
+        if master := self._find_master():
+            family.tell(master, what)
+
+    def _find_master(self) -> ProcessId | None:
+        """Reads the process table only when the master that was known last is gone."""
+        if self._master is None or not self._env.processes.alive(self._master):
+            self._master = family.find(self._env.state_dir).master
+        return self._master
+
+    async def _taken_up(self, version: str, old: frozenset[int], alive: Callable[[], bool] = lambda: True) -> bool:
+        """True once the version answers and none of the `old` workers takes connections any more."""
+        answers = False
+        with anyio.move_on_after(TAKE_UP_S):
+            while alive() and not (answers and not family.accepting(old)):
+                await self._env.clock.sleep(STEP_S)
+                answers = answers or await self.version() == version
+            return answers and alive()
+        return False
+
+    async def _wait(self, done: Callable[[], bool], deadline_s: float) -> None:
+        with anyio.move_on_after(deadline_s):
+            while not done():
+                await self._env.clock.sleep(STEP_S)
+
+    def _argv(self, configuration: str, *flags: str) -> list[str]:
+        found = binary.find(self._options.binary)
+        if found is None:
+            raise ApplyError(f"no nginx on this machine: {binary.FIX}")
+        try:
+            build = binary.inspect(found)
+        except ValueError as error:
+            raise ApplyError(f"{error}: {binary.FIX}") from error
+        directives = f"load_module {build.njs_module};" if build.njs_module else ""
+        if os.geteuid() == 0:
+            # workers reopen the ledger, and no other user may enter the state folder
+            directives += f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
+        folder = str(self._env.state_dir)
+        nginx = [str(found), "-p", folder, "-e", "logs/error.log", "-c", configuration]
+        # the socket's path is relative to the working directory, which also marks the processes as ours
+        enter = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", folder]
+        return [*enter, *nginx, "-g", f"{directives} daemon off;", *flags]
+
+    def _position(self) -> int:
+        return self._errors.stat().st_size if self._errors.exists() else 0
+
+    def _logged(self, position: int) -> str:
+        """What nginx wrote to its error log since, in one line."""
+        with self._errors.open("rb") as file:
+            file.seek(position)
+            lines = file.read().decode(errors="replace").splitlines()
+        return self._message("\n".join(lines[-3:])) or f"no word from it within {TAKE_UP_S:g} s"
+
+    def _message(self, text: str) -> str:
+        """nginx's lines without stamps and this machine's paths."""
+        said = [re.sub(r"^.*\[\w+\] (\d+#\d+: )?", "", line) for line in text.splitlines() if "[" in line]
+        return re.sub(
+            re.escape(str(self._env.state_dir)) + r"/(versions/[^/]*/|current/)?", "", "; ".join(said) or text
+        )

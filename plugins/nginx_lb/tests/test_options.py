@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from finsight_serve_nginx.options import Options, endpoint_url
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("localhost:80", "http://localhost:80"),
+        ("[::1]:9", "http://[::1]:9"),
+        ("0.0.0.0:8000", "http://127.0.0.1:8000"),
+        ("[::]:8000", "http://[::1]:8000"),
+        ("*:8000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_url(listen: str, url: str) -> None:
+    assert endpoint_url(Options(listen=listen, allow_plaintext=True)) == url
+
+
+@pytest.mark.parametrize("listen", ["8000", ":8000", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "a b:1", "x;y:1"])
+def test_listen_is_host_and_port(listen: str) -> None:
+    with pytest.raises(ValidationError, match="must be host:port"):
+        Options(listen=listen, allow_plaintext=True)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8000", "*:8000", "10.1.2.3:8000", "[::]:8000", "edge.example:8000"])
+def test_beyond_loopback_takes_tls_or_a_flag(listen: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"reachable from other machines.*allow_plaintext: true"):
+        Options(listen=listen)
+    assert Options(listen=listen, allow_plaintext=True).listen == listen
+    tls = Options(listen=listen, tls_certificate=tmp_path / "a", tls_certificate_key=tmp_path / "b")
+    assert endpoint_url(tls).startswith("https://")
+
+
+def test_certificate_and_key_go_together(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="go together"):
+        Options(tls_certificate=tmp_path / "a")
+
+
+def test_a_path_that_nginx_would_read_otherwise_is_refused() -> None:
+    with pytest.raises(ValidationError, match="nginx can't take a path"):
+        Options(tls_certificate=Path('/a"b'), tls_certificate_key=Path("/c"))

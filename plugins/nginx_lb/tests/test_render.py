@@ -1,0 +1,195 @@
+import hashlib
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finsight_serve.plugin import Limits, Replica, Route, RouteTable
+from finsight_serve_nginx.options import Options
+from finsight_serve_nginx.render import decode, encode, render, upstream_group
+
+
+def sha(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def files(table: RouteTable, **options: object) -> dict[str, str]:
+    return {artefact.name: artefact.body for artefact in render(table, Options.model_validate(options))}
+
+
+def ready(deployment: str, *addresses: str) -> tuple[Replica, ...]:
+    return tuple(Replica(f"{deployment}-{address}", deployment, address, "ready") for address in addresses)
+
+
+def blocks(text: str, start: str) -> list[list[str]]:
+    """The lines inside each block that opens with `start`."""
+    found = re.findall(rf"^ *{re.escape(start)}[^\n]*{{\n(.*?)^ *}}$", text, re.M | re.S)
+    return [[line.strip() for line in block.splitlines()] for block in found]
+
+
+def test_one_tenant_one_deployment() -> None:
+    table = RouteTable(
+        (Route("desk", (sha("k"),), {"chat": 100}, Limits(64)),),
+        ready("chat", "10.0.0.2:1", "10.0.0.1:1"),
+        {"chat": "s3"},
+    )
+    rendered = files(table)
+    [tenants] = blocks(rendered["tenants.conf"], "map $key_sha256 $tenant")
+    assert tenants == ['default "";', f'"{sha("k")}" "desk";']
+    [limits] = blocks(rendered["tenants.conf"], 'map "t:$tenant" $max_ongoing_requests')
+    assert limits == ['default "";', '"t:desk" "64";']
+    [deployments] = blocks(rendered["tenants.conf"], 'map "t:$tenant" $deployment')
+    assert deployments == ['default "";', '"t:desk" "chat";']
+    assert "split_clients" not in rendered["tenants.conf"]
+    [upstream] = blocks(rendered["nginx.conf"], "upstream deployment-chat")
+    assert [line.split()[1] for line in upstream if line.startswith("server")] == ["10.0.0.1:1", "10.0.0.2:1"]
+    [keys] = blocks(rendered["upstream_keys.conf"], 'map "d:$deployment" $upstream_authorization')
+    assert keys == ['default "";', '"d:chat" "Bearer s3";']
+
+
+def test_equal_weights_share_a_split_and_a_zero_weight_is_none() -> None:
+    routes = (
+        Route("a", (sha("a"),), {"new": 10, "old": 90}),
+        Route("b", (sha("b"),), {"old": 90, "new": 10}),
+        Route("c", (sha("c"),), {"old": 0, "new": 100}),
+    )
+    tenants = files(RouteTable(routes))["tenants.conf"]
+    assert blocks(tenants, "split_clients") == [['10% "new";', '* "old";']]
+    [deployments] = blocks(tenants, 'map "t:$tenant" $deployment')
+    assert deployments[1:] == ['"t:a" "$split_0";', '"t:b" "$split_0";', '"t:c" "new";']
+
+
+def test_only_the_key_file_is_secret() -> None:
+    table = RouteTable((Route("desk", (sha("k"),), {"chat": 100}),), ready("chat", "h:1"), {"chat": "s3cr3t"})
+    for artefact in render(table, Options()):
+        assert artefact.secret == (artefact.name == "upstream_keys.conf")
+        assert ("s3cr3t" in artefact.body) == artefact.secret
+
+
+def test_rendering_depends_on_no_order_and_no_replica_id() -> None:
+    routes = (Route("a", (sha("1"), sha("2")), {"x": 30, "y": 70}), Route("b", (sha("3"),), {"x": 100}))
+    replicas = ready("x", "h:1", "h:2") + ready("y", "h:3")
+    renamed = tuple(Replica(f"new-{replica.id}", replica.deployment, replica.address, "ready") for replica in replicas)
+    turned = tuple(Route(r.tenant, r.key_sha256[::-1], dict(reversed(r.weights.items()))) for r in routes)[::-1]
+    first = RouteTable(routes, replicas, {"x": "k", "y": "l"})
+    assert render(first, Options()) == render(RouteTable(turned, renamed[::-1], {"y": "l", "x": "k"}), Options())
+
+
+def test_tls_lines_stand_only_with_tls(tmp_path: object) -> None:
+    plain = files(RouteTable())["nginx.conf"]
+    assert "ssl" not in plain
+    secured = files(RouteTable(), tls_certificate=f"{tmp_path}/c.pem", tls_certificate_key=f"{tmp_path}/k.pem")[
+        "nginx.conf"
+    ]
+    assert "listen 127.0.0.1:8000 ssl;" in secured and f'ssl_certificate_key "{tmp_path}/k.pem";' in secured
+
+
+def test_a_body_never_outgrows_its_buffer() -> None:
+    conf = files(RouteTable(), max_body_size_bytes=12345)["nginx.conf"]
+    assert "client_max_body_size 12345;" in conf and "client_body_buffer_size 12345;" in conf
+    assert "proxy_max_temp_file_size 0;" in conf
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (RouteTable((Route("", (), {}),)), 'tenant "": a tenant needs a name'),
+        (RouteTable((Route("a", (), {}), Route("a", (), {}))), 'tenant "a": a tenant needs a name of its own'),
+        (RouteTable((Route("a", (), {"x": 99}),)), "weights must add up to 100"),
+        (RouteTable((Route("a", (), {"x": 101, "y": -1}),)), "weights must add up to 100"),
+        (RouteTable((Route("a", ("$1",), {}),)), "key hash must be 64"),
+        (RouteTable((Route("a", (sha("k"),), {}), Route("b", (sha("k"),), {}))), 'shares a key with tenant "a"'),
+        (RouteTable((), ready("x", "h:1; evil")), "no host:port"),
+        (RouteTable((), ready("x", "")), "no host:port"),
+        (RouteTable((), (), {"x": 'a"; evil'}), "its upstream key is no bearer token"),
+    ],
+)
+def test_what_makes_no_sense_is_named(table: RouteTable, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        render(table, Options())
+    assert "evil" not in str(caught.value) or "host:port" in message
+
+
+NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(
+    [
+        "default",
+        "hostnames",
+        "volatile",
+        "include",
+        "~x",
+        "\\",
+        "$tenant",
+        '"',
+        "'",
+        ";",
+        "}",
+        "#",
+        "a b",
+        "\n",
+        "Chat",
+        "chat",
+    ]
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> RouteTable:
+    deployments = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    tenants = draw(st.lists(NAMES, max_size=5, unique=True))
+
+    def weights() -> Mapping[str, int]:
+        chosen = draw(st.lists(st.sampled_from(deployments), unique=True))
+        cuts = sorted(draw(st.lists(st.integers(0, 100), min_size=len(chosen), max_size=len(chosen))))
+        cuts = [0, *cuts[:-1], 100]
+        return dict(zip(chosen, (high - low for low, high in pairwise(cuts)), strict=False))
+
+    limits = st.builds(Limits, st.none() | st.integers(0, 10**9))
+    routes = tuple(Route(name, (sha(name),), weights(), draw(limits)) for name in tenants)
+    replicas = tuple(
+        Replica(str(n), draw(st.sampled_from(deployments)), f"10.0.0.1:{n + 1}", "ready")
+        for n in range(draw(st.integers(0, 5)))
+    )
+    return RouteTable(routes, replicas, {name: f"key{n}" for n, name in enumerate(deployments)})
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_no_name_gets_out_of_its_quotes(table: RouteTable) -> None:
+    rendered = files(table)
+    for name in ("tenants.conf", "upstream_keys.conf"):
+        for line in rendered[name].splitlines():
+            entry = r'\s+("[^"$\\\s]*"|default|\*|\d+%) "(\$split_\d+|(Bearer )?[^"$\\\s]*)";'
+            block = r'map ("\w:\$\w+"|\$\w+) \$\w+ \{|split_clients \$stickiness_key \$split_\d+ \{|\}|#.*|'
+            assert re.fullmatch(f"{entry}|{block}", line), line
+    assert all(block.count("{") == block.count("}") for block in rendered.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_every_tenant_with_weight_is_led_to_its_deployments(table: RouteTable) -> None:
+    tenants = files(table)["tenants.conf"]
+    splits = dict(re.findall(r"split_clients \$stickiness_key \$(split_\d+) \{\n(.*?)\n\}", tenants, re.S))
+    lines = blocks(tenants, 'map "t:$tenant" $deployment')[0][1:]
+    led = {line.split('"')[1].removeprefix("t:"): line.split('"')[3] for line in lines}
+    for route in table.routes:
+        wanted = {name for name, percent in route.weights.items() if percent}
+        target = led.get(encode(route.tenant))
+        if target is None:
+            assert not wanted
+        elif target.startswith("$"):
+            assert {decode(name) for name in re.findall(r'"(.*?)"', splits[target[1:]])} == wanted
+        else:
+            assert {decode(target)} == wanted
+
+
+@given(st.text())
+def test_names_survive_encoding(name: str) -> None:
+    assert decode(encode(name)) == name
+
+
+@given(st.lists(NAMES, unique=True))
+def test_groups_differ_even_without_regard_to_case(names: list[str]) -> None:
+    assert len({upstream_group(name).lower() for name in names}) == len(names)

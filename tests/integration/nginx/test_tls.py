@@ -1,0 +1,74 @@
+import os
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from finsight_serve.testing.waiting import wait_for
+
+from .edge import Edge
+from .upstream import says
+
+pytestmark = pytest.mark.anyio
+
+
+def make_certificate(folder: Path, name: str) -> None:
+    """Replaced as certificate tools do it: a new file renamed over the old one."""
+    key, certificate = folder / "new.key", folder / "new.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "1", "-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={name}"]
+    subprocess.run(command, check=True, capture_output=True)
+    key.replace(folder / "tls.key")
+    certificate.replace(folder / "tls.pem")
+
+
+@pytest.fixture
+async def edge(state_dir: Path, tmp_path: Path) -> AsyncIterator[Edge]:
+    make_certificate(tmp_path, "first")
+    edge = Edge(state_dir, tls_certificate=tmp_path / "tls.pem", tls_certificate_key=tmp_path / "tls.key")
+    yield edge
+    await edge.close()
+
+
+def served(edge: Edge) -> str:
+    """The PEM of the certificate that a new connection is shown."""
+    host, port = edge.options.listen.split(":")
+    return ssl.get_server_certificate((host, int(port)))
+
+
+async def test_a_changed_certificate_is_taken_up_and_a_broken_one_is_not(edge: Edge, tmp_path: Path) -> None:
+    await edge.upstream(says(200, "up"))
+    await edge.apply()
+    assert edge.plugin.url.startswith("https://")
+    async with edge.http(verify=False) as http:
+        assert (await http.get("/v1/models")).json() == "up"
+    first = served(edge)
+    master = edge.family().master
+    snapshots = edge.plugin.observe()
+    await anext(snapshots)
+
+    async def changed() -> bool:
+        await edge.plugin._upkeep.tend()
+        return served(edge) != first
+
+    make_certificate(tmp_path, "second")
+    await wait_for(changed)
+    second = served(edge)
+    (tmp_path / "tls.pem").write_text("nothing")
+
+    async def complained() -> bool:
+        await edge.plugin._upkeep.tend()
+        return any("certificate is not used" in line for line in edge.said)
+
+    await wait_for(complained)
+    assert served(edge) == second
+    assert edge.family().master == master
+    await snapshots.aclose()  # type: ignore[attr-defined]
+
+
+async def test_missing_files_are_named(edge: Edge, tmp_path: Path) -> None:
+    os.unlink(tmp_path / "tls.key")
+    [problem] = edge.plugin.check()
+    assert (problem.field, problem.message) == ("tls_certificate_key", f"{tmp_path / 'tls.key'} does not exist")
