@@ -72,3 +72,23 @@ async def test_missing_files_are_named(edge: Edge, tmp_path: Path) -> None:
     os.unlink(tmp_path / "tls.key")
     [problem] = edge.plugin.check()
     assert (problem.field, problem.message) == ("tls_certificate_key", f"{tmp_path / 'tls.key'} does not exist")
+
+
+async def test_a_key_of_another_certificate_is_named_before_nginx_starts(tmp_path: Path, state_dir: Path) -> None:
+    make_certificate(tmp_path, "first")
+    foreign = tmp_path / "foreign.key"
+    (tmp_path / "tls.key").rename(foreign)
+    make_certificate(tmp_path, "second")
+    edge = Edge(state_dir, tls_certificate=tmp_path / "tls.pem", tls_certificate_key=foreign)
+    (problem,) = edge.plugin.check()
+    assert problem.field == "tls_certificate" and "KEY_VALUES_MISMATCH" in problem.message
+    await edge.close()
+
+
+async def test_a_certificate_that_is_none_is_named_before_nginx_starts(tmp_path: Path, state_dir: Path) -> None:
+    make_certificate(tmp_path, "first")
+    (tmp_path / "tls.pem").write_text("no certificate")
+    edge = Edge(state_dir, tls_certificate=tmp_path / "tls.pem", tls_certificate_key=tmp_path / "tls.key")
+    (problem,) = edge.plugin.check()
+    assert str(tmp_path / "tls.pem") in problem.message and "can't be used for TLS" in problem.message
+    await edge.close()

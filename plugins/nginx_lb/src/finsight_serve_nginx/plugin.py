@@ -19,6 +19,7 @@ from .options import Options as NginxOptions
 from .options import endpoint_url
 from .render import decode, render
 from .server import Server
+from .tls import tls_problems
 from .upkeep import Upkeep
 
 POLL_S = 1.0
@@ -43,12 +44,7 @@ class NginxLoadBalancer:
 
     def check(self) -> Sequence[Problem]:
         found = list(binary.problems(self._options.binary))
-        for field, path in (
-            ("tls_certificate", self._options.tls_certificate),
-            ("tls_certificate_key", self._options.tls_certificate_key),
-        ):
-            if path and not path.is_file():
-                found.append(Problem(f"{path} does not exist", "write the PEM file there, or correct the path", field))
+        found += tls_problems(self._options)
         if holder := self._server.port_holder():
             found.append(Problem(holder, "stop it, or choose another `listen`", "listen"))
         return found

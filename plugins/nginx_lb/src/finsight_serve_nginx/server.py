@@ -93,9 +93,12 @@ class Server:
 
     async def stop(self) -> None:
         """Ends every process of ours: gracefully within `drain_timeout_s`, then by force."""
-        if not (members := self._quit()):
+        idle = await self._is_idle()
+        # a graceful end also waits for idle keep-alive connections, which need no waiting for
+        if not (members := self._end(signal.SIGTERM if idle else signal.SIGQUIT)):
             return
-        self._env.progress(f"nginx ends; open streams have {self._options.drain_timeout_s:g} s")
+        if not idle:
+            self._env.progress(f"nginx ends; open streams have {self._options.drain_timeout_s:g} s")
         await self._wait(lambda: not family.find(self._env.state_dir).members, self._options.drain_timeout_s)
         for member in family.find(self._env.state_dir).members:
             family.tell(member, signal.SIGKILL)
@@ -126,7 +129,7 @@ class Server:
     async def _make_room(self) -> None:
         """Sends off an nginx that lost its master or hangs: its open streams may end, its port is freed."""
         socket = self._env.state_dir / "control.sock"
-        if self._quit():
+        if self._end(signal.SIGQUIT):
             await self._wait(lambda: not self._holding(), RELEASE_S)
             left = family.find(self._env.state_dir)
             hung = family.accepting(left.pids) | {left.master.pid if left.master else 0}
@@ -139,10 +142,17 @@ class Server:
     def _holding(self) -> frozenset[int]:
         return family.listeners(self._port) & family.find(self._env.state_dir).pids
 
-    def _quit(self) -> tuple[ProcessId, ...]:
+    async def _is_idle(self) -> bool:
+        """No request is open, as far as can be known."""
+        try:
+            return not await self._control.open()
+        except ControlError:
+            return False
+
+    def _end(self, how: signal.Signals) -> tuple[ProcessId, ...]:
         found = family.find(self._env.state_dir)
         for process in (found.master,) if found.master else found.members:
-            family.tell(process, signal.SIGQUIT)
+            family.tell(process, how)
         return found.members
 
     def _tell_master(self, what: signal.Signals) -> None:

@@ -1,0 +1,33 @@
+"""What is wrong with a certificate, found before nginx is asked to load it."""
+
+import ssl
+from collections.abc import Iterator
+
+from finsight_serve.plugin import Problem
+
+from .options import Options
+
+
+def tls_problems(options: Options) -> Iterator[Problem]:
+    """Missing files, and files that are no certificate, no key, or do not belong together."""
+    certificate, key = options.tls_certificate, options.tls_certificate_key
+    if certificate is None or key is None:
+        return
+    missing = [
+        Problem(f"{path} does not exist", "write the PEM file there, or correct the path", field)
+        for field, path in (("tls_certificate", certificate), ("tls_certificate_key", key))
+        if not path.is_file()
+    ]
+    yield from missing
+    if not missing:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+        except (ssl.SSLError, OSError) as error:
+            reason = getattr(error, "reason", None) or error.strerror or str(error)
+            what = f"{certificate} and {key} can't be used for TLS ({reason})"
+            yield Problem(what, "give a certificate in PEM and its own unencrypted key", "tls_certificate")
+
+
+def _no_password() -> str:
+    """nginx would ask for a passphrase at a terminal that it does not have."""
+    return ""
