@@ -1,0 +1,44 @@
+"""The plugin: options in, `Launch` out."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from finsight_serve.env import Env
+from finsight_serve.plugin import Feature, Launch, Problem
+
+from .metrics import SIGNALS
+from .options import Options as SimOptions
+from .options import format_argv
+
+
+class SimEngine:
+    name: ClassVar[str] = "sim"
+    Options: ClassVar[type[SimOptions]] = SimOptions
+    lacks: ClassVar[Mapping[Feature, str]] = {Feature.GPUS: "it computes nothing"}
+
+    def __init__(self, options: SimOptions, env: Env) -> None:
+        self.options = options
+
+    def check(self) -> Sequence[Problem]:
+        return ()
+
+    def check_model(self, model: str) -> Sequence[Problem]:
+        """Any name will do."""
+        return ()
+
+    def prepare(self, model: str) -> None:
+        pass
+
+    def launch(self, model: str) -> Launch:
+        argv = format_argv(model, self.options)
+        return Launch(
+            argv=(sys.executable, "-m", "finsight_serve_sim", "--host", "{host}", "--port", "{port}", *argv),
+            asgi="finsight_serve_sim.app:factory",
+            asgi_argv=argv,
+            signals=SIGNALS,
+            num_cpus=0.1,
+        )
+
+    def served_model(self, model: str) -> str:
+        return model

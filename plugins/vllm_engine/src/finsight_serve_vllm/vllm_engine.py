@@ -1,0 +1,79 @@
+"""The plugin: a model and vLLM's options in, `Launch` out."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from finsight_serve.env import Env
+from finsight_serve.plugin import ApplyError, Feature, Launch, Problem
+
+from . import installation
+from .conversion import convert
+from .environment import build_environment
+from .model_cache import fill
+from .model_source import check_source, find_source
+from .option_check import check_options
+from .options import CPU_DEFAULTS, format_argv
+from .options import Options as VllmOptions
+from .wheel_model import find_wheel_model
+
+SIGNALS: Mapping[str, str] = {
+    "running": "vllm:num_requests_running",
+    "waiting": "vllm:num_requests_waiting",
+    "tokens": "vllm:generation_tokens_total",
+}
+
+
+class VllmEngine:
+    name: ClassVar[str] = "vllm"
+    Options: ClassVar[type[VllmOptions]] = VllmOptions
+    lacks: ClassVar[Mapping[Feature, str]] = {}
+
+    def __init__(self, options: VllmOptions, env: Env) -> None:
+        self.options = options
+        self.env = env
+
+    def check(self) -> Sequence[Problem]:
+        return installation.check_installation()
+
+    def check_model(self, model: str) -> Sequence[Problem]:
+        return (*check_source(model, self.options.revision), *check_options(self.options.given))
+
+    def prepare(self, model: str) -> None:
+        """Dequantises the wheel's model into the user's cache, once. Raises `ApplyError` if it can't."""
+        if find_source(model).kind != "wheel":
+            return
+        found = find_wheel_model()
+        if found is None:
+            raise ApplyError("; ".join(f"{problem.message}: {problem.fix}" for problem in self.check_model(model)))
+
+        def make(folder: Path) -> None:
+            convert(found.gguf, folder, self.env.progress)
+
+        try:
+            fill(found.checkpoint, make, self.env.progress)
+        except OSError as error:
+            raise ApplyError(f"the model can't be prepared in {found.checkpoint.parent}: {error.strerror}") from error
+
+    def launch(self, model: str) -> Launch:
+        source = find_source(model)
+        on_cpu = installation.runs_on_cpu()
+        build = installation.find_build()
+        version = build[1].public if build else f"{installation.SUPPORTED}.0"
+        options = self.options.arguments(CPU_DEFAULTS if on_cpu else {})
+        argv = ("--model", source.location, "--served-model-name", source.served_name, *format_argv(options))
+        gpus = self.options.tensor_parallel_size * self.options.pipeline_parallel_size
+        return Launch(
+            argv=(sys.executable, "-m", "finsight_serve_vllm", "--host", "{host}", "--port", "{port}", *argv),
+            asgi="finsight_serve_vllm.app:factory",
+            asgi_argv=argv,
+            env=build_environment(local_model=source.kind != "hub", cpus=self.options.num_cpus if on_cpu else None),
+            signals=SIGNALS,
+            num_cpus=float(self.options.num_cpus) if on_cpu else 1.0,
+            num_gpus=0.0 if on_cpu else float(gpus),
+            image=f"vllm/vllm-openai{'-cpu' if on_cpu else ''}:v{version}",
+        )
+
+    def served_model(self, model: str) -> str:
+        return find_source(model).served_name

