@@ -1,0 +1,32 @@
+# `make serve` and `make test` are all that a newcomer needs; both set up what is missing first.
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check bench clean
+
+STACK ?= examples/quickstart/fs.yaml
+BACKEND ?= ray
+TIERS ?= unit contract integration e2e
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Make .venv hold everything (Python 3.11 to 3.13 and a package index are enough)
+	@PYTHON="$(PYTHON)" scripts/setup
+
+serve: setup ## Serve the quickstart's model: STACK=FILE BACKEND=NAME for another
+	@exec .venv/bin/fs serve --backend $(BACKEND) -f $(STACK)
+
+test: setup ## Run every test tier that this machine can hold: TIERS="unit contract" for some
+	@scripts/test $(TIERS)
+
+check: setup ## Lint, format, types, layers
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict core/src plugins/*/src
+	.venv/bin/lint-imports
+
+bench: setup ## Measure what the request path costs
+	@.venv/bin/python -m benchmarks
+
+clean: ## Remove .venv and all caches of this folder
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""A pytest plugin: what ran in each tier and what was skipped; FS_REQUIRE_TIERS=… fails a tier that lacks something."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+
+TIERS = ("unit", "contract", "integration", "e2e", "cluster")
+
+
+class Tiers:
+    def __init__(self, required: Iterable[str]) -> None:
+        self.required = tuple(required)
+        self.ran: Counter[str] = Counter()
+        self.skipped: dict[str, Counter[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        tier = find_tier(report.nodeid)
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.setdefault(tier, Counter())[reason(report.longrepr)] += 1
+        elif report.when == "call":
+            self.ran[tier] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.skipped.setdefault(find_tier(report.nodeid), Counter())[reason(report.longrepr)] += 1
+
+    @property
+    def lacking(self) -> list[str]:
+        return [tier for tier in self.required if not self.ran[tier] or self.skipped.get(tier)]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.lacking and not session.config.option.collectonly:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        terminalreporter.section("tiers")
+        for tier in TIERS:
+            skipped = self.skipped.get(tier, Counter())
+            if self.ran[tier] or skipped or tier in self.required:
+                terminalreporter.line(f"{tier}: {self.ran[tier]} ran, {skipped.total()} skipped")
+            for why, count in skipped.items():
+                terminalreporter.line(f"  {count} skipped: {why}")
+        if self.lacking:
+            terminalreporter.line(f"required here, and not run whole: {', '.join(self.lacking)}", red=True)
+
+
+def find_tier(nodeid: str) -> str:
+    parts = PurePath(nodeid.partition("::")[0]).parts
+    return parts[1] if len(parts) > 1 and parts[0] == "tests" and parts[1] in TIERS else "unit"
+
+
+def reason(skip: object) -> str:
+    text = str(skip[2]) if isinstance(skip, tuple) else str(skip)
+    return text.removeprefix("Skipped: ")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required = [tier for tier in os.environ.get("FS_REQUIRE_TIERS", "").split(",") if tier]
+    config.pluginmanager.register(Tiers(required), "tiers")
