@@ -1,0 +1,116 @@
+"""`python docs/fs_yaml.py > docs/fs-yaml.md`: the reference of fs.yaml, from the models that validate it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from finsight_serve.cli.plugins import describe_options
+from finsight_serve.host import Host
+from finsight_serve.plugin import Kind
+from finsight_serve.stack.model import StackFile
+
+OURS = "finsight-serve"
+INTRO = """\
+# fs.yaml
+
+One file says which models run, where, for whom, and how they scale. `fs init` writes a first one with every setting and
+its description in it, `fs validate` checks one and names file, line, field and the nearest right spelling, and
+`fs schema` prints its JSON Schema, from which editors complete it.
+
+The shortest file that works, where one plugin of each kind is installed:
+
+```yaml
+name: quickstart
+deployments:
+  - name: chat
+    model: smollm2
+```
+
+A unit stands at the end of a name: `_s` is seconds, `_ms` milliseconds, `_bytes` bytes. Every key that is not listed
+here is an error. This page is made from the code by `docs/fs_yaml.py`.
+"""
+SECTIONS = {  # heading → the model's name in the schema, "" for the whole file; then what to know beforehand
+    "The file": ("", ""),
+    "deployments": ("DeploymentEntry", "A list; at least one."),
+    "policy": ("AutoscalingPolicy", "Of a deployment. Names and meanings are Ray Serve's."),
+    "health": ("HealthRules", "The same for all deployments."),
+    "tenants": (
+        "TenantEntry",
+        "A list. `fs serve` makes each tenant a key when it first meets it, shows it once and stores its hash; "
+        "`fs tenant rotate NAME` replaces it.",
+    ),
+}
+KINDS: Mapping[Kind, tuple[str, str]] = {
+    "orchestrator": ("Orchestrators", "Under `backends.NAME`, beside `orchestrator: PLUGIN`."),
+    "load_balancer": ("Load balancers", "Under `load_balancer`, beside `plugin: PLUGIN`."),
+    "health_probe": ("Health probes", "Under `probe`, beside `plugin: PLUGIN`."),
+    "engine": ("Engines", "Under `deployments[].engine_options`."),
+}
+TYPES = {
+    "DeploymentEntry": "[deployment](#deployments)",
+    "TenantEntry": "[tenant](#tenants)",
+    "AutoscalingPolicy": "[policy](#policy)",
+    "HealthRules": "[rules](#health)",
+    "PluginEntry": "text or mapping",
+}
+
+
+def generate(host: Host) -> str:
+    schema = StackFile.model_json_schema()
+    parts = [INTRO]
+    for heading, (name, note) in SECTIONS.items():
+        part = schema["$defs"][name] if name else schema
+        parts += [f"## {heading}", *([note] if note else []), _table(part)]
+    for kind, (heading, note) in KINDS.items():
+        parts += [f"## {heading}", note]
+        for row in host.installed():
+            if row.kind == kind and row.distribution.startswith(OURS):
+                parts += _describe(host.load(kind, row.name))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _describe(plugin: type[Any]) -> Iterator[str]:
+    yield f"### {plugin.name}"
+    for feature, why in plugin.lacks.items():
+        yield f"Lacks `{feature.value}`: {why}."
+    model = plugin.Options
+    if model.model_config.get("extra") == "allow":
+        yield "Takes more than these: any option of what it runs, by its own name."
+    yield _table(model.model_json_schema())
+
+
+def _table(schema: Mapping[str, Any]) -> str:
+    rows = (
+        (f"`{row['name']}`", _type(str(row["type"])), _default(row["default"]), str(row["description"]))
+        for row in describe_options(schema)
+    )
+    return "\n".join(_lines(("field", "type", "default", "meaning"), rows))
+
+
+def _lines(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield _line(head)
+    yield _line(("---",) * len(head))
+    yield from (_line(row) for row in rows)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _type(name: str) -> str:
+    for model, link in TYPES.items():
+        name = name.replace(model, link)
+    return name.replace(" or null", "")
+
+
+def _default(value: Any) -> str:
+    if value in (None, ""):
+        return ""
+    if value == "(required)":
+        return "required"
+    if isinstance(value, Mapping | list):
+        return "" if value else "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    print(generate(Host()), end="")
