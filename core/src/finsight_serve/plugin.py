@@ -94,8 +94,10 @@ class Grade:
 
 @dataclass(frozen=True)
 class Plan:
+    """A policy field without a grade counts as impossible."""
+
     artefacts: tuple[Artefact, ...]
-    fidelity: Mapping[tuple[str, str], Grade] = field(default_factory=dict)  # (deployment, policy field); absent = impossible
+    fidelity: Mapping[tuple[str, str], Grade] = field(default_factory=dict)  # (deployment, policy field) → grade
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Route:
 class RouteTable:
     routes: tuple[Route, ...] = ()
     replicas: tuple[Replica, ...] = ()  # the ready ones
-    upstream_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # deployment → bearer its replicas accept
+    upstream_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # deployment → its replicas' bearer key
 
 
 @dataclass(frozen=True)

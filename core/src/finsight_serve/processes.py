@@ -1,6 +1,7 @@
 """The real process runner and clock behind `env`."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,7 +70,7 @@ class SystemProcesses:
         found = _find(process)
         if found is None:
             return
-        with _gone_is_fine():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             found.terminate()
         with anyio.move_on_after(grace_s):
             while self.alive(process):
@@ -95,20 +96,11 @@ def _find(process: ProcessId) -> psutil.Process | None:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):  # another process's child: its parent reaps it
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # another process's child: its parent reaps it
 
 
 def _kill_group(pid: int) -> None:
     """Every process here leads a group of its own (start_new_session), so its helpers go with it."""
-    with _gone_is_fine():
+    with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
         os.killpg(pid, signal.SIGKILL)
-
-
-class _gone_is_fine:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, ProcessLookupError | psutil.NoSuchProcess)

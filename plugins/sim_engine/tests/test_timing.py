@@ -12,7 +12,7 @@ QUESTION = {"model": "sim", "prompt": "x", "max_tokens": 3}
 
 async def until(condition, deadline_s: float = 5.0) -> None:
     with anyio.fail_after(deadline_s):
-        while not condition():  # noqa: ASYNC110 - the app has no event for it
+        while not condition():
             await anyio.sleep(0.001)
 
 

@@ -55,7 +55,8 @@ class Prober:
     async def _ask(self, target: Target) -> None:
         before = await read_load(self._http, target)
         verdict = await self._probe.probe(target.replica, target.model, target.key)
-        after = await read_load(self._http, target)
+        # where the counter could not be read before, nothing can be said of its movement: waiting again only delays
+        after = before if before.tokens is None else await read_load(self._http, target)
         moved = before.tokens is not None and after.tokens is not None and after.tokens > before.tokens
         await self._report(Probed(target.replica.id, verdict, moved, after))
 

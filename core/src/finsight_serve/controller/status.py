@@ -92,13 +92,13 @@ def describe(
 
 
 def what_is_awaited(status: Status) -> Iterator[str]:
-    """What keeps a stack from being ready, for people who wait."""
+    """What keeps a stack from being ready, for people who wait; the reasons were told when they came up."""
     for deployment in status.deployments:
         if not deployment.ready:
             yield f"{deployment.name}: 0 ready, {deployment.starting} starting"
     for name, state in (("load balancer", status.load_balancer), *((b.name, b.state) for b in status.backends)):
         if state != "ok":
-            yield f"{name}: {state}"
+            yield f"{name}: {state.partition(':')[0]}"
 
 
 def _trouble(state: State, backend: str) -> str:

@@ -25,10 +25,10 @@ def write_archive(folder: Path, target: Path) -> None:
                 database = Database(folder / name, migrations, read_only=True)
                 database.backup(Path(copies) / name)
                 database.close()
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                with tarfile.open(fileobj=out, mode="w:gz") as archive:
-                    for name in FILES:
-                        archive.add(Path(copies) / name, arcname=name)
+            private = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(private, "wb") as out, tarfile.open(fileobj=out, mode="w:gz") as archive:
+                for name in FILES:
+                    archive.add(Path(copies) / name, arcname=name)
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)
