@@ -131,6 +131,14 @@ async def test_a_crashed_replica_is_repaired(bench: Bench) -> None:
         assert controller.failed is None
 
 
+async def test_a_replica_that_fails_while_a_repair_waits_its_turn_is_repaired_too(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        for number in (1, 2, 3):
+            bench.one.fail(f"chat-{number}", "crashed")
+            await wait_for(lambda number=number: bench.routed() == [f"chat-{number + 1}"], 20)
+
+
 async def test_a_first_start_that_fails_says_why_and_stops(bench: Bench) -> None:
     bench.one.starts_ready = False
     async with bench.running(start()) as controller:

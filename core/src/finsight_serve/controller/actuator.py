@@ -17,6 +17,7 @@ Report = Callable[[Fact], Awaitable[None]]
 Veto = Callable[[str, Plan], str | None]
 
 APPLY_DEADLINE_S = 300.0
+MEND_PERIOD_S = 1.0
 
 
 class ActuatorTasks:
@@ -31,6 +32,7 @@ class ActuatorTasks:
         self._news = anyio.Event()
         self._applying: anyio.CancelScope | None = None
         self._plan: Plan | None = None
+        self._seen: Observed | None = None
         self._repairs = 0
         self._repair_at_s = 0.0
 
@@ -46,6 +48,7 @@ class ActuatorTasks:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._observe)
             tasks.start_soon(self._apply)
+            tasks.start_soon(self._mend)
 
     async def _observe(self) -> None:
         attempt = 0
@@ -54,13 +57,20 @@ class ActuatorTasks:
             try:
                 async for seen in self.actuator.observe():
                     attempt = 0
+                    self._seen = seen
                     await self._report(Seen(self.backend, seen))
-                    self._repair(seen)
             except Exception as error:  # a plugin may raise anything; the others go on
                 reason = _one_line(error)
             attempt += 1
             await self._report(Unseen(self.backend, reason))
             await self._clock.sleep(backoff_s(attempt))
+
+    async def _mend(self) -> None:
+        """A snapshot comes only after a change, and a repair may have to wait its turn: so the last one is kept."""
+        while True:
+            await self._clock.sleep(MEND_PERIOD_S)
+            if self._seen is not None:
+                self._repair(self._seen)
 
     def _repair(self, seen: Observed) -> None:
         """What was applied and is gone, or has failed, is applied again; what merely differs is drift, and is shown."""
