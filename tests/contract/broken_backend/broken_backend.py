@@ -1,0 +1,1 @@
+raise ImportError("libbroken.so.1 is missing")
