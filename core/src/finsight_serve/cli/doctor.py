@@ -59,13 +59,15 @@ def _stack(file: Path, state: Path | None) -> Iterator[Finding]:
     from ..host import Host
     from ..stack import load_stack
     from .bringup import machine_problems
+    from .stored import folder_or_scratch
 
     if not file.exists():
         return
     try:
         host = Host()
         stack = load_stack(file, host)
-        problems = machine_problems(stack, host, state_dir(stack.name, state))
+        with folder_or_scratch(state_dir(stack.name, state)) as place:
+            problems = machine_problems(stack, host, place)
     except UserError as error:
         for line in str(error).splitlines():
             yield Finding(str(file), line, "fs validate")

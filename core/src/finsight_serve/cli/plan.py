@@ -30,16 +30,18 @@ def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tup
     from ..processes import SystemClock
     from ..stack import load_stack
     from .backend_flags import parse_backend_flags
-    from .stored import stored_state
+    from .stored import folder_or_scratch, stored_owner, stored_state, was_served
 
     host = Host()
     overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
     stack = load_stack(file, host, backend=backend, overrides=overrides)
     folder = state_dir(stack.name, state)
-    old = stored_state(folder) if folder.exists() else State()
-    parts = build_parts(stack, old.durable.retired, host, folder, "", _ignore)
-    chosen = choose_stack(stack, {d.name: build_engine(d, host, folder, _ignore) for d in stack.deployments})
-    return list(_sections(anyio.run(preview, old, chosen, parts, SystemClock().now())))
+    served = was_served(folder)
+    old, owner = (stored_state(folder), stored_owner(folder)) if served else (State(), "")
+    with folder_or_scratch(folder) as place:
+        parts = build_parts(stack, old.durable.retired, host, place, owner, _ignore)
+        chosen = choose_stack(stack, {d.name: build_engine(d, host, place, _ignore) for d in stack.deployments})
+        return list(_sections(anyio.run(preview, old, chosen, parts, SystemClock().now())))
 
 
 def _sections(preview: "Preview") -> Iterator[Section]:

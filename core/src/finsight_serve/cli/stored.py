@@ -1,6 +1,9 @@
 """What is known of a stack from its state folder alone, without a controller."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
@@ -9,19 +12,48 @@ if TYPE_CHECKING:
     from ..controller.state import State
     from ..controller.status import Status
     from ..stack import Stack
+    from ..store import Store
 
 
 def stored_state(folder: Path) -> "State":
     """Raises `UserError` where nothing was served from this folder yet."""
     from ..controller.memory import recall
-    from ..store import Store
+
+    with _opened(folder) as store:
+        return recall(store)
+
+
+def stored_owner(folder: Path) -> str:
+    """The id that marks what belongs to this stack. Raises `UserError` where nothing was served yet."""
+    with _opened(folder) as store:
+        return store.owner()
+
+
+def was_served(folder: Path) -> bool:
     from ..store.store import FILE_NAME
 
-    if not (folder / FILE_NAME).exists():
+    return (folder / FILE_NAME).exists()
+
+
+@contextmanager
+def folder_or_scratch(folder: Path) -> Iterator[Path]:
+    """The state folder if there is one; else one for the moment, so that looking makes none."""
+    if was_served(folder):
+        yield folder
+    else:
+        with TemporaryDirectory(prefix="fs-") as scratch:
+            yield Path(scratch)
+
+
+@contextmanager
+def _opened(folder: Path) -> "Iterator[Store]":
+    from ..store import Store
+
+    if not was_served(folder):
         raise UserError(f"{folder}: nothing was served from this state folder yet; start with `fs serve`")
     store = Store(folder, read_only=True)
     try:
-        return recall(store)
+        yield store
     finally:
         store.close()
 

@@ -30,17 +30,15 @@ class Store:
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._db = Database(folder / FILE_NAME, MIGRATIONS, read_only=read_only)
+        if not read_only and self.read("owner") is None:
+            self.write_now({"owner": uuid.uuid4().hex})
 
     def read(self, name: str) -> str | None:
         return self._db.call_now(_read, name)
 
     def owner(self) -> str:
-        """This store's own id, made once."""
-        known = self.read("owner")
-        if known is None:
-            known = uuid.uuid4().hex
-            self._db.call_now(_write, {"owner": known}, ())
-        return known
+        """This store's own id, made with it."""
+        return self.read("owner") or ""
 
     def write_now(self, documents: Mapping[str, str], events: Sequence[Event] = ()) -> None:
         """As `commit`, where no event loop runs."""
