@@ -13,7 +13,7 @@ from finsight_serve.testing import OrchestratorConformance, make_env
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
-from finsight_serve_ray.orchestrator import RayServe
+from finsight_serve_ray.ray_serve import RayServe
 
 OPTIONS = {"drain_timeout_s": 10}
 

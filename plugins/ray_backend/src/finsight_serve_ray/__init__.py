@@ -1,0 +1,10 @@
+"""Ray Serve as an orchestrator. Importing this package imports neither Ray nor the plugin's own machinery."""
+
+from finsight_serve.plugin import Orchestrator, hookimpl
+
+
+@hookimpl
+def orchestrator() -> type[Orchestrator]:
+    from .ray_serve import RayServe
+
+    return RayServe

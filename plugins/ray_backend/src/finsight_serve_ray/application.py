@@ -1,0 +1,148 @@
+"""A deployment as a Serve application: rendered, graded, merged with other people's. Pure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from finsight_serve.domain import AutoscalingPolicy
+from finsight_serve.plugin import ApplyError, Artefact, DeploymentSpec, Grade
+
+from .instance import Application
+from .options import Options
+
+IMPORT_PATH = "finsight_serve_ray.ray_api:application"
+REPLICA_CLASS = "EngineReplica"
+PREFIX_ENV = "FINSIGHT_ROUTE_PREFIX"
+DIRECT_INGRESS_ENV: Mapping[str, str] = {"RAY_SERVE_ENABLE_DIRECT_INGRESS": "1"}
+ENVIRONMENT = "runtime_env"
+METRICS_INTERVAL_S = 10.0  # how often Serve's replicas report their load (RAY_SERVE_… default in 2.60)
+
+Json = dict[str, Any]
+
+
+def app_name(deployment: str, owner: str) -> str:
+    """Unique on a cluster that several owners share."""
+    return f"{deployment}-{owner}"
+
+
+def render(spec: DeploymentSpec, options: Options, owner: str) -> Json:
+    """A `ServeApplicationSchema`. Changing `args` or `runtime_env` replaces replicas, all else leaves them alone."""
+    name = app_name(spec.name, owner)
+    prefix = f"/{name}"
+    replica = {
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "finsight_serve_ray.ray_api:middlewares",
+        PREFIX_ENV: prefix,
+        **DIRECT_INGRESS_ENV,
+    }
+    launch = spec.launch
+    return {
+        "name": name,
+        "route_prefix": prefix,
+        "import_path": IMPORT_PATH,
+        "args": {"owner": owner, "deployment": spec.name, "asgi": launch.asgi, "argv": list(launch.asgi_argv)},
+        "runtime_env": {"env_vars": {**launch.env, **replica}},
+        "logging_config": {"enable_access_log": False},  # the load balancer keeps the ledger
+        "deployments": [
+            {
+                "name": REPLICA_CLASS,
+                "max_ongoing_requests": _max_ongoing_requests(spec.policy, options),
+                "user_config": {"evict": sorted(spec.evict)},
+                "autoscaling_config": _autoscaling(spec.policy),
+                "graceful_shutdown_timeout_s": options.drain_timeout_s,
+                "health_check_period_s": options.health_check_period_s,
+                "health_check_timeout_s": options.health_check_timeout_s,
+                "max_surge_percent": options.max_surge_percent,
+                "ray_actor_options": {"num_cpus": float(launch.num_cpus), "num_gpus": float(launch.num_gpus)},
+            }
+        ],
+    }
+
+
+def split(body: Json) -> tuple[Artefact, Artefact]:
+    """An application as artefacts: what everybody may see, and its environment, which may hold a hub's token.
+
+    Keys are sorted, since Serve gives them back in an order of its own.
+    """
+    name = body["args"]["deployment"]
+    shown = {key: value for key, value in body.items() if key != ENVIRONMENT}
+    return (
+        Artefact(f"application/{name}", _sorted(shown)),
+        Artefact(f"environment/{name}", _sorted(body.get(ENVIRONMENT, {})), secret=True),
+    )
+
+
+def join(artefacts: Sequence[Artefact]) -> list[Json]:
+    """The applications that were split."""
+    bodies = {artefact.name: artefact.body for artefact in artefacts}
+    return [
+        {**body, ENVIRONMENT: bodies[name.replace("application/", "environment/", 1)]}
+        for name, body in bodies.items()
+        if name.startswith("application/")
+    ]
+
+
+def grade(policy: AutoscalingPolicy) -> Mapping[str, Grade]:
+    """How truly Serve follows each field. The names are its own, so most are exact."""
+    grades = {field: Grade("exact") for field in asdict(policy)}
+    grades["smoothing_factor"] = Grade("exact", "as upscaling_factor and downscaling_factor")
+    grades["initial_replicas"] = Grade("exact", "when the deployment first starts")
+    if policy.min_replicas == 0:
+        why = "goes down to 0, but Serve sees no request then: the controller must raise the floor to wake it"
+        grades["min_replicas"] = Grade("approximate", why)
+    if policy.look_back_period_s <= METRICS_INTERVAL_S:
+        why = f"replicas report every {METRICS_INTERVAL_S:g} s, so a shorter look-back sees the last report only"
+        grades["look_back_period_s"] = Grade("approximate", why)
+    return grades
+
+
+def merge(current: Mapping[str, Application], want: Sequence[Json], owner: str) -> list[Json]:
+    """The applications to put: `want`, and everybody else's as they are, since Serve deletes what a PUT leaves out.
+
+    Raises `ApplyError` if a wanted name is another owner's.
+    """
+    others = {name: app for name, app in current.items() if app.owner != owner and not app.deleting}
+    for body in want:
+        if body["name"] in others:
+            raise ApplyError(
+                f"the Ray cluster already has an application {body['name']!r} of somebody else: "
+                "give the deployment another name"
+            )
+    kept = [app.deployed_app_config for app in others.values() if app.deployed_app_config is not None]
+    return [*kept, *want]
+
+
+def is_in_force(current: Mapping[str, Application], want: Sequence[Json], owner: str) -> bool:
+    """Whether a PUT would change nothing. It would still start an application's deployment over, and one that is put
+    again and again would never be up."""
+    owned = {name: app for name, app in current.items() if app.owner == owner}
+    return owned.keys() == {body["name"] for body in want} and all(
+        owned[body["name"]].deployed_app_config == body and owned[body["name"]].status != "DEPLOY_FAILED"
+        for body in want
+    )
+
+
+def _autoscaling(policy: AutoscalingPolicy) -> Json:
+    """Always this block with these keys, and only numbers in it: anything else would replace every replica."""
+    return {
+        "min_replicas": policy.min_replicas,
+        "max_replicas": policy.max_replicas,
+        "initial_replicas": policy.initial_replicas,
+        "target_ongoing_requests": policy.target_ongoing_requests,
+        "upscale_delay_s": policy.upscale_delay_s,
+        "downscale_delay_s": policy.downscale_delay_s,
+        "upscaling_factor": policy.smoothing_factor,
+        "downscaling_factor": policy.smoothing_factor,
+        "look_back_period_s": policy.look_back_period_s,
+    }
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def _max_ongoing_requests(policy: AutoscalingPolicy, options: Options) -> int:
+    """Serve counts a request as load only once a replica runs it, so a low bound would cap scaling up."""
+    return options.max_ongoing_requests or max(256, math.ceil(8 * policy.target_ongoing_requests))
