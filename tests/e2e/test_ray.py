@@ -1,0 +1,28 @@
+"""The commands, and what reaches a disk, where Ray runs the replicas. (What it survives is in the fault suite.)"""
+
+import json
+
+from .canary import CANARY, files_with, send_canaries
+from .stand import Stand
+
+
+def test_a_canary_is_found_nowhere(on_ray: Stand) -> None:
+    send_canaries(on_ray)
+    assert list(files_with(on_ray.folder, CANARY)) == []
+
+
+def test_logs_show_rays_own(on_ray: Stand) -> None:
+    done = on_ray.fs("logs", "ray", "--lines", "1")
+    assert done.returncode == 0
+    assert "backends/ray/" in done.stdout
+
+
+def test_plan_of_what_runs_keeps_everything(on_ray: Stand) -> None:
+    plan = json.loads(on_ray.fs("plan", "-o", "json").stdout)
+    assert {change["action"] for change in plan["changes"]} == {"keep"}, plan["diff"]
+
+
+def test_status_and_doctor_find_nothing_wrong(on_ray: Stand) -> None:
+    assert {row["state"] for row in on_ray.status()["backends"]} == {"ok"}
+    done = on_ray.fs("doctor", "-o", "json")
+    assert [row for row in json.loads(done.stdout) if row["state"] != "ok"] == []
