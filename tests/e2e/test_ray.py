@@ -1,9 +1,11 @@
 """The commands, and what reaches a disk, where Ray runs the replicas. (What it survives is in the fault suite.)"""
 
 import json
+import signal
 
 from .canary import CANARY, files_with, send_canaries
 from .stand import Stand
+from .waiting import wait_until
 
 
 def test_a_canary_is_found_nowhere(on_ray: Stand) -> None:
@@ -26,3 +28,15 @@ def test_status_and_doctor_find_nothing_wrong(on_ray: Stand) -> None:
     assert {row["state"] for row in on_ray.status()["backends"]} == {"ok"}
     done = on_ray.fs("doctor", "-o", "json")
     assert [row for row in json.loads(done.stdout) if row["state"] != "ok"] == []
+
+
+def test_ctrl_c_lets_open_streams_end_and_leaves_nothing(on_ray: Stand) -> None:
+    """The last one here: it ends the stand."""
+    on_ray.family.members()
+    with on_ray.load(workers=4, tokens=60, rounds=1) as load:
+        wait_until(lambda: load.streaming == 4, 20, "four streams have begun")
+        on_ray.serving.process.send_signal(signal.SIGINT)
+        load.join()
+    assert [answer.why for answer in load.not_whole()] == []
+    assert on_ray.serving.wait_ended() == 0, on_ray.serving.output
+    on_ray.assert_nothing_runs()
