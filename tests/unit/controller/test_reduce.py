@@ -135,6 +135,14 @@ def test_a_new_key_replaces_the_old_one_in_the_routes() -> None:
     assert route_table(state).routes[0].key_sha256 == ("h2",)
 
 
+def test_a_restart_that_finds_everything_as_it_was_gives_the_routes_no_new_number() -> None:
+    state = after(chosen(ON_ONE), seen("one", replica("1")))
+    restarted = after(chosen(ON_ONE), seen("one", replica("1")), state=State(durable=state.durable))
+    assert restarted.durable.route_version == state.durable.route_version == 1
+    changed = after(seen("one", replica("1"), replica("2")), state=restarted)
+    assert changed.durable.route_version == 2
+
+
 def test_a_repeated_complaint_is_told_once() -> None:
     state = after(chosen(ON_ONE))
     assert kinds(state, NotApplied("one", "no room")) == ["apply_failed"]

@@ -9,7 +9,7 @@ from ..domain.health import HealthRules, ReplicaHealth, choose_evictions, judge
 from ..plugin import Launch, Replica
 from . import facts
 from .state import LOAD_BALANCER, ReplicaKeys, State, Stopping
-from .want import all_deployments_are_ready, route_table
+from .want import all_deployments_are_ready, published_routes, route_table
 
 
 @dataclass(frozen=True)
@@ -219,9 +219,17 @@ def _evict(state: State, deployment: str, told: Told) -> tuple[State, Told]:
 
 
 def _number_routes(before: State, after: State) -> State:
-    if route_table(before) == route_table(after):
+    """A new number for a route table that differs from the last one published, also across restarts."""
+    if (before.durable, before.observed) == (after.durable, after.observed):
         return after
-    return replace(after, durable=replace(after.durable, route_version=after.durable.route_version + 1))
+    table = published_routes(after)
+    if table is None:
+        return after
+    digest = sha256(repr((table.routes, table.replicas, sorted(table.upstream_keys.items()))).encode()).hexdigest()
+    if digest == after.durable.route_sha256:
+        return after
+    durable = replace(after.durable, route_version=after.durable.route_version + 1, route_sha256=digest)
+    return replace(after, durable=durable)
 
 
 def _without(mapping: Mapping[str, str], name: str) -> Mapping[str, str]:

@@ -34,6 +34,7 @@ class Durable:
     evicting: Mapping[str, str] = field(default_factory=dict)  # replica id → deployment
     retired: Mapping[str, PluginRef] = field(default_factory=dict)  # backends that the stack no longer uses
     route_version: int = 0
+    route_sha256: str = ""  # of the table that bears that number
     serving: bool = False  # every deployment has been ready since the last `down`
 
 

@@ -26,7 +26,7 @@ def want(state: State) -> Wants:
     backends = {name: deployment_specs(state.durable, stack, name) for name in stack.backends}
     if state.durable.retired and all_deployments_are_ready(state, stack):
         backends |= {name: () for name in state.durable.retired}
-    return Wants(backends, route_table(state) if _all_were_seen(state, stack) else None)
+    return Wants(backends, published_routes(state))
 
 
 def _want_nothing(state: State, stack: Stack) -> Wants:
@@ -46,9 +46,12 @@ def is_stopped(state: State) -> bool:
     return state.stopping.edge_is_down and names <= state.stopping.down
 
 
-def _all_were_seen(state: State, stack: Stack) -> bool:
-    """After a restart the route table would be empty until each backend has been looked at once."""
-    return all(name in state.observed for name in stack.backends)
+def published_routes(state: State) -> RouteTable | None:
+    """None until each backend was looked at once: after a restart the table would be empty before that."""
+    stack = state.durable.stack
+    if stack is None or not all(name in state.observed for name in stack.backends):
+        return None
+    return route_table(state)
 
 
 def all_deployments_are_ready(state: State, stack: Stack) -> bool:
