@@ -71,13 +71,15 @@ async def _run_loop(target: Target, body: Body, start_s: float, answers: list[An
     """For ever; connects again when the server closed the connection, as nginx does after a thousand requests."""
     host, _, port = target.address.rpartition(":")
     while True:
-        transport, connection = await asyncio.get_running_loop().create_connection(
-            lambda: _Connection(target, body, start_s, answers), host, int(port)
-        )
-        try:
-            await connection.ended
-        finally:
-            transport.abort()
+        await _use(_Connection(target, body, start_s, answers), host, int(port))
+
+
+async def _use(connection: "_Connection", host: str, port: int) -> None:
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+        await connection.ended
+    finally:
+        connection.close()
 
 
 class _Connection(asyncio.Protocol):
@@ -86,36 +88,43 @@ class _Connection(asyncio.Protocol):
     def __init__(self, target: Target, body: Body, start_s: float, answers: list[Answer]) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._target, self._body, self._start_s, self._answers = target, body, start_s, answers
-        self._open = self._streams = False
+        self._open = self._streams = self._keeps_alive = False
         self._sent_s = self._first_s = 0.0
         self._tail = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def close(self) -> None:
+        """What is open now is no answer, good or bad."""
+        self.ended.cancel()
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
-        self._send()
+        self._send(transport)
 
-    def _send(self) -> None:
+    def _send(self, transport: asyncio.WriteTransport) -> None:
         body = self._body()
         self._streams = bool(body.get("stream"))
         self._parser = httptools.HttpResponseParser(self)
         self._tail, self._first_s, self._open = b"", 0.0, True
-        self._transport.write(self._target.request(body))
+        transport.write(self._target.request(body))
         self._sent_s = time.perf_counter()
 
     def data_received(self, data: bytes) -> None:
-        if self.ended.done():
+        if self.ended.done() or self._transport is None:
             return
         self._parser.feed_data(data)
         if self._open:
             return
-        if self._parser.should_keep_alive():
-            self._send()
+        if self._keeps_alive:
+            self._send(self._transport)
         else:
             self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._open and not self.ended.done():  # what is open at the end of the loop is no answer, good or bad
+        if self._open and not self.ended.done():
             self._note(good=False)
         self._end()
 
@@ -125,6 +134,7 @@ class _Connection(asyncio.Protocol):
         self._tail = (self._tail + part)[-len(DONE) - 8 :]
 
     def on_message_complete(self) -> None:
+        self._keeps_alive = self._parser.should_keep_alive()  # the parser knows it only here
         self._note(good=self._parser.get_status_code() == 200 and (not self._streams or DONE in self._tail))
 
     def _note(self, *, good: bool) -> None:

@@ -36,7 +36,7 @@ def measure(model: str, targets: Sequence[Target], *, cell_s: float, with_goal: 
         runs: dict[str, list[list[Loop]]] = {target.name: [] for target in targets}
         for turn in range(ROUNDS):
             say(f"{model}, {connections} connections, round {turn + 1} of {ROUNDS}")
-            for target in targets:
+            for target in targets if turn % 2 == 0 else reversed(targets):  # none always follows the same other
                 runs[target.name].append(_run(target, bodies, connections=connections, duration_s=cell_s))
         rows += stream_rows(model, connections, runs, with_goal=with_goal)
     return rows

@@ -20,6 +20,6 @@ def measure(
         generator.run(target, BODY, connections=CONNECTIONS, duration_s=2.0)
     for turn in range(ROUNDS):
         say(f"requests/s at {CONNECTIONS} connections, round {turn + 1} of {ROUNDS}")
-        for target in targets:
+        for target in targets if turn % 2 == 0 else reversed(targets):
             runs[target.name].append(generator.run(target, BODY, connections=CONNECTIONS, duration_s=cell_s))
     return rate_rows(runs, whole_path=whole_path, default_proxy=default_proxy)

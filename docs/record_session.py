@@ -13,7 +13,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 STACK = "examples/quickstart/fs.yaml"
+SERVE = f"fs serve --backend ray -f {STACK} --detach"
+STATUS = f"fs status -f {STACK} | head -21"
+DOWN = f"fs down -f {STACK}"
 LONGEST_LINE = 118
+FIRST_EVENTS, LAST_EVENTS = 9, 2
 BLOCK = re.compile(r"(?<=<!-- session -->\n).*?(?=<!-- /session -->)", re.DOTALL)
 KEY = re.compile(r"fs-[\w-]{43}")
 
@@ -25,17 +29,15 @@ def record() -> str:
             "FS_STATE_DIR": f"{folder}/state",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
+        outputs = {}
         try:
-            served = run(f"fs serve --backend ray -f {STACK} --detach", env)
+            served = outputs[SERVE] = run(SERVE, env)
             curl = served.partition("  Try    ")[2].strip()
-            shown = [
-                (f"fs serve --backend ray -f {STACK} --detach", served),
-                (curl, run(f"{curl} -sS", env)),
-                (f"fs status -f {STACK}", run(f"fs status -f {STACK}", env)),
-            ]
+            outputs[curl] = run(f"{curl} -sS", env)
+            outputs[STATUS] = run(STATUS, env)
         finally:
-            shown_last = (f"fs down -f {STACK}", run(f"fs down -f {STACK}", env))
-    return "\n".join(f"$ {command}\n{output.rstrip()}\n" for command, output in [*shown, shown_last])
+            outputs[DOWN] = run(DOWN, env)
+    return "\n".join(f"$ {command}\n{output.rstrip()}\n" for command, output in outputs.items())
 
 
 def run(command: str, env: dict[str, str]) -> str:
@@ -46,8 +48,14 @@ def run(command: str, env: dict[str, str]) -> str:
 
 
 def fit(session: str) -> str:
-    """Keys shortened, empty lines between the stream's events left out, long lines cut."""
-    lines = re.sub(r"(?<=\n)(data: .*\n)\n(?=data: )", r"\1", KEY.sub("fs-…", session)).splitlines()
+    """Keys shortened, most events and the same beginning of each left out, long lines cut."""
+    text = KEY.sub("fs-…", session).replace("\n\ndata: ", "\ndata: ")
+    text = re.sub(r'(?<=data: {)"id":.*?(?="choices")', "… ", text)
+    lines = text.splitlines()
+    events = [number for number, line in enumerate(lines) if line.startswith("data: ")]
+    left_out = events[FIRST_EVENTS:-LAST_EVENTS]
+    if left_out:
+        lines[left_out[0] : left_out[-1] + 1] = [f"… ({len(left_out)} more)"]
     return "\n".join(line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…" for line in lines)
 
 

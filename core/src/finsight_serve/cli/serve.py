@@ -146,7 +146,8 @@ def _end_if(failed: str | None, greeting: Greeting) -> None:
 
 
 def curl_line(url: str, model: str, key: str) -> str:
-    body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": FIRST_QUESTION}]})
+    question = {"role": "user", "content": FIRST_QUESTION}
+    body = json.dumps({"model": model, "stream": True, "temperature": 0, "messages": [question]})
     headers = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     return f"curl -N {url}/v1/chat/completions {headers} -d '{body}'"
 

@@ -18,6 +18,7 @@ Veto = Callable[[str, Plan], str | None]
 
 APPLY_DEADLINE_S = 300.0
 MEND_PERIOD_S = 1.0
+SETTLE_S = 3.0  # the last snapshot may be of before the apply; a newer one comes within this
 
 
 class ActuatorTasks:
@@ -98,6 +99,7 @@ class ActuatorTasks:
                 reason = await self._try(want)
                 if reason is None:
                     attempt, self.in_force = 0, want
+                    self._repair_at_s = max(self._repair_at_s, self._clock.now() + SETTLE_S)
                     await self._report(Applied(self.backend, emptied=not _has_content(want)))
                     continue
                 attempt += 1
