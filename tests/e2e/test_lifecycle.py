@@ -4,6 +4,9 @@ import signal
 
 import pytest
 
+from finsight_serve.controller.client import Client
+from finsight_serve.controller.facts import StopAsked
+
 from .stand import Stand
 from .waiting import wait_until
 
@@ -126,3 +129,22 @@ def test_every_tenant_gets_a_key_of_its_own(stand: Stand, tenants: int) -> None:
     stand.serve()
     assert sorted(stand.keys) == sorted(names)
     assert all(stand.client(name).models.list().data for name in names)
+
+
+def test_a_first_start_that_is_interrupted_has_shown_its_keys(stand: Stand) -> None:
+    stand.write(engine_options={"load_s": 60})
+    serving = stand.start()
+    wait_until(lambda: "replica_starting" in serving.output, 30, "the replica loads")
+    serving.process.send_signal(signal.SIGINT)
+    assert serving.wait_ended() == 0
+    assert "  Key    fs-" in serving.output and "Ready" not in serving.output
+    stand.assert_nothing_runs()
+
+
+def test_asked_to_stop_twice_it_stops(stand: Stand) -> None:
+    stand.write()
+    stand.serve()
+    for _ in range(2):
+        Client(stand.state).intend(StopAsked(keep=frozenset()))
+    assert stand.fs("down").returncode == 0
+    stand.assert_nothing_runs()

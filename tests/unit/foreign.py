@@ -11,7 +11,7 @@ from finsight_serve.plugin import GROUPS, Kind
 PLUGIN = """
 from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from finsight_serve.plugin import Feature, Problem, hookimpl
+from finsight_serve.plugin import Feature, Launch, Plan, Problem, hookimpl
 
 class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -39,7 +39,8 @@ def {kind}():
     return Acme
 """
 ACTUATOR = """
-    def compile(self, want): ...
+    def compile(self, want):
+        return Plan(())
     async def apply(self, plan): ...
     async def observe(self):
         yield
@@ -53,7 +54,8 @@ MEMBERS: Mapping[Kind, str] = {
         found = [] if model != "lost" else [Problem("no model named lost", "name another", "model")]
         return found + ([Problem("too wide", "at most 9", "width")] if self.options.width > 9 else [])
     def prepare(self, model): ...
-    def launch(self, model): ...
+    def launch(self, model):
+        return Launch(("serve",), "module:app")
     def served_model(self, model):
         return model
 """,

@@ -1,5 +1,6 @@
 """What the options refuse, and what check() and apply() say before anything starts."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -60,14 +61,15 @@ def test_an_address_becomes_a_url(given: str) -> None:
 def test_a_port_in_use_is_a_problem_and_stops_apply_before_anything_starts(tmp_path: Path, busy_port: int) -> None:
     plugin = RayServe(Options(dashboard_port=busy_port), make_env(tmp_path))
     (problem,) = plugin.check()
-    assert problem.field == "dashboard_port" and str(busy_port) in problem.message
+    assert problem.field == "dashboard_port"
+    assert problem.message.startswith(f"port {busy_port} in use by ") and f"(pid {os.getpid()})" in problem.message
 
 
 @pytest.mark.anyio
 async def test_apply_on_a_port_in_use_says_so(tmp_path: Path, busy_port: int) -> None:
     plugin = RayServe(Options(gcs_port=busy_port), make_env(tmp_path))
     spec = DeploymentSpec("chat", Launch(argv=(), asgi="m:f"), AutoscalingPolicy())
-    with pytest.raises(ApplyError, match=f"gcs_port {busy_port} is in use"):
+    with pytest.raises(ApplyError, match=rf"gcs_port {busy_port} is in use by \S+ \(pid {os.getpid()}\)"):
         await plugin.apply(plugin.compile((spec,)))
     assert not plugin.cluster or not plugin.cluster.supervised()
 

@@ -11,6 +11,8 @@ import anyio
 import httpx
 import pytest
 
+from finsight_serve.controller.api import socket_path
+from finsight_serve.controller.backoff import backoff_s
 from finsight_serve.controller.client import Client
 from finsight_serve.controller.controller import Controller, Hooks, Parts
 from finsight_serve.controller.facts import Fact, StackChosen, StopAsked
@@ -46,6 +48,7 @@ class Bench:
     edge: FakeWorld = field(default_factory=FakeWorld)
     probe: FakeProbe = field(default_factory=FakeProbe)
     events: list[Event] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     veto: str | None = None
 
     @asynccontextmanager
@@ -61,7 +64,14 @@ class Bench:
         try:
             async with httpx.AsyncClient() as http, anyio.create_task_group() as tasks:
                 controller = Controller(
-                    self.folder, parts, hooks, store=store, ledger=ledger, clock=SystemClock(), http=http
+                    self.folder,
+                    parts,
+                    hooks,
+                    store=store,
+                    ledger=ledger,
+                    clock=SystemClock(),
+                    http=http,
+                    say=self.said.append,
                 )
                 tasks.start_soon(controller.run, first)
                 yield controller
@@ -167,6 +177,45 @@ async def test_what_cannot_be_applied_is_tried_again(bench: Bench) -> None:
         assert controller.status().backends[0].state == "ok"
 
 
+def test_a_wait_between_tries_grows_to_its_bound_and_no_further() -> None:
+    assert [backoff_s(attempt) for attempt in (0, 1, 2, 3)] == [0.0, 0.5, 1.0, 2.0]
+    assert backoff_s(10_000) == 30.0
+
+
+async def test_a_newer_want_does_not_end_the_pauses_between_tries(bench: Bench) -> None:
+    tries: list[str] = []
+
+    class Counting(str):
+        def __bool__(self) -> bool:
+            tries.append("one")
+            return True
+
+    bench.one.failure = Counting("no quota")
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: tries)
+        controller._backends["one"].order(())
+        with anyio.move_on_after(1.0):
+            await wait_for(lambda: len(tries) > 5)
+        assert 2 <= len(tries) <= 5
+
+
+async def test_a_probe_that_raises_is_told_and_takes_nothing_down(bench: Bench) -> None:
+    async def broken(replica: Replica, model: str, key: str) -> Verdict:
+        raise RuntimeError("no such attribute")
+
+    bench.probe.probe = broken  # type: ignore[method-assign]
+    async with bench.running(chosen(stack(("chat", "one"), rules=HealthRules(period_s=0.1)))) as controller:
+        await wait_for(lambda: controller.is_ready)
+        await wait_for(lambda: any("RuntimeError: no such attribute" in line for line in bench.said))
+
+
+async def test_the_socket_is_its_owners_alone(bench: Bench) -> None:
+    bench.folder.chmod(0o755)
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        assert socket_path(bench.folder).stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_lost_control_plane_keeps_the_routes(bench: Bench) -> None:
     async with bench.running(start()) as controller:
         await wait_for(lambda: controller.is_ready)
@@ -191,7 +240,7 @@ async def test_stopping_empties_the_edge_before_the_replicas(bench: Bench) -> No
         before = len(bench.edge.applied)
         bench.edge.applied = _Noting(bench.edge.applied, order, "edge")
         bench.one.applied = _Noting(bench.one.applied, order, "one")
-        assert await anyio.to_thread.run_sync(lambda: Client(bench.folder).intend(StopAsked(remote=True)))
+        assert await anyio.to_thread.run_sync(lambda: Client(bench.folder).intend(StopAsked(keep=frozenset())))
         await wait_for(lambda: not bench.one.replicas)
         assert order == ["edge", "one"] and len(bench.edge.applied) == before + 1
 
@@ -236,4 +285,4 @@ async def test_status_travels_over_the_socket(bench: Bench) -> None:
 
 def test_where_no_controller_runs_the_client_says_so(tmp_path: Path) -> None:
     client = Client(tmp_path)
-    assert client.status() is None and not client.is_ready() and not client.intend(StopAsked(remote=True))
+    assert client.status() is None and not client.is_ready() and not client.intend(StopAsked(keep=frozenset()))

@@ -27,11 +27,37 @@ def test_nothing_is_wanted_before_a_stack_is_chosen() -> None:
     assert (dict(wants.backends), wants.routes) == ({}, None)
 
 
-def test_the_edge_is_left_alone_until_every_backend_was_seen() -> None:
-    state = after(chosen(stack(("chat", "one"), ("code", "two"))), seen("one", replica("1")))
-    assert want(state).routes is None
-    routes = want(after(seen("two"), state=state)).routes
-    assert routes is not None and [r.id for r in routes.replicas] == ["1"]
+def routed(state: State) -> list[str]:
+    return [replica.id for replica in route_table(state).replicas]
+
+
+def test_after_a_restart_an_unseen_backend_is_routed_as_it_was_and_holds_up_no_other() -> None:
+    both = stack(("chat", "one"), ("code", "two"))
+    state = after(chosen(both), seen("one", replica("1")), seen("two", replica("7", "code")))
+    restarted = after(chosen(both), state=State(durable=state.durable))
+    assert routed(restarted) == ["1", "7"]
+    assert routed(after(seen("one", replica("2")), state=restarted)) == ["2", "7"]
+    assert routed(after(seen("two"), state=restarted)) == ["1"]
+
+
+def test_a_second_change_in_the_middle_of_a_roll_over_locks_nobody_out() -> None:
+    first = after(chosen(ON_ONE, argv="v1", salt="1"), seen("one", replica("1")))
+    second = after(chosen(ON_ONE, argv="v2", salt="2"), seen("one", replica("1")), state=first)
+    third = after(chosen(ON_ONE, argv="v3", salt="3"), seen("one", replica("1")), state=second)
+    sent = sha256(route_table(third).upstream_keys["chat"].encode()).hexdigest()
+    for state in (first, second, third):
+        assert sent in want(state).backends["one"][0].launch.env[KEY_HASHES_ENV]
+    settled = after(seen("one", replica("3")), state=third)
+    fourth = after(chosen(ON_ONE, argv="v4", salt="4"), state=settled)
+    assert fourth.durable.replica_keys["chat"].previous == third.durable.replica_keys["chat"].current
+
+
+def test_asked_to_stop_again_it_goes_on_where_it_was() -> None:
+    state = after(chosen(ON_ONE), StopAsked(keep=frozenset({"one"})), Applied(LOAD_BALANCER, emptied=True))
+    again = after(StopAsked(keep=frozenset()), state=state)
+    assert again.stopping is not None and again.stopping.edge_is_down
+    assert dict(want(again).backends) == {"one": ()} and not is_stopped(again)
+    assert is_stopped(after(Applied("one", emptied=True), state=again))
 
 
 def test_only_ready_replicas_are_routed() -> None:
@@ -106,7 +132,7 @@ def test_a_backend_left_behind_is_emptied_once_the_new_one_serves() -> None:
 
 
 def test_stopping_drains_the_edge_before_the_backends() -> None:
-    state = after(chosen(ON_ONE), seen("one", replica("1")), StopAsked(remote=True))
+    state = after(chosen(ON_ONE), seen("one", replica("1")), StopAsked(keep=frozenset()))
     assert (dict(want(state).backends), want(state).routes) == ({}, RouteTable())
     state = after(Applied(LOAD_BALANCER, emptied=True), state=state)
     assert (dict(want(state).backends), want(state).routes) == ({"one": ()}, None)
@@ -115,9 +141,7 @@ def test_stopping_drains_the_edge_before_the_backends() -> None:
 
 
 def test_detaching_leaves_the_kept_backends_alone() -> None:
-    state = after(
-        chosen(ON_ONE), StopAsked(remote=False, keep=frozenset({"one"})), Applied(LOAD_BALANCER, emptied=True)
-    )
+    state = after(chosen(ON_ONE), StopAsked(keep=frozenset({"one"})), Applied(LOAD_BALANCER, emptied=True))
     assert is_stopped(state) and dict(want(state).backends) == {}
 
 
@@ -138,9 +162,9 @@ def test_a_new_key_replaces_the_old_one_in_the_routes() -> None:
 def test_a_restart_that_finds_everything_as_it_was_gives_the_routes_no_new_number() -> None:
     state = after(chosen(ON_ONE), seen("one", replica("1")))
     restarted = after(chosen(ON_ONE), seen("one", replica("1")), state=State(durable=state.durable))
-    assert restarted.durable.route_version == state.durable.route_version == 1
+    assert restarted.durable.route_version == state.durable.route_version == 2
     changed = after(seen("one", replica("1"), replica("2")), state=restarted)
-    assert changed.durable.route_version == 2
+    assert changed.durable.route_version == 3
 
 
 def test_a_repeated_complaint_is_told_once() -> None:

@@ -8,31 +8,52 @@ from pathlib import Path
 from ..controller.assembly import Progress, build_engine, build_parts, choose_stack
 from ..controller.facts import StackChosen, TenantKeyIssued
 from ..controller.memory import recall
+from ..controller.reduce import reduce
 from ..controller.session import Held, record
+from ..controller.state import State
+from ..controller.want import want
 from ..env import Clock
 from ..errors import UserError
 from ..host import Host, env_for
-from ..plugin import Engine, Problem
+from ..plugin import ApplyError, Engine, Problem
 from ..stack import Stack, StackErrors, check_stack
 
 
-def check_machine(file: Path, stack: Stack, host: Host, folder: Path) -> None:
-    """Raises `UserError` with a line for everything that would keep this stack from running here."""
+def check_models(file: Path, stack: Stack, host: Host, folder: Path) -> None:
+    """Raises `StackErrors` with a line for every model or engine option that will not do."""
     problems = check_stack(
         file, stack, host, lambda d: env_for(folder / "engines" / d.name, owner="", progress=_ignore)
     )
     if problems:
         raise StackErrors(problems)
-    refuse(machine_problems(stack, host, folder))
+
+
+def check_machine(file: Path, stack: Stack, host: Host, folder: Path) -> None:
+    """Raises `UserError` with a line for everything that would keep this stack from running here."""
+    check_models(file, stack, host, folder)
+    refuse((*compile_problems(stack, host, folder), *machine_problems(stack, host, folder)))
 
 
 def machine_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
+    """What the plugins miss on this machine."""
     parts = build_parts(stack, {}, host, folder, "", _ignore)
     engines = [build_engine(deployment, host, folder, _ignore) for deployment in stack.deployments]
-    found = (
-        p for part in (*parts.orchestrators.values(), parts.load_balancer, parts.probe, *engines) for p in part.check()
-    )
-    return tuple(dict.fromkeys(found))
+    plugins = (*parts.orchestrators.values(), parts.load_balancer, parts.probe, *engines)
+    return tuple(dict.fromkeys(problem for plugin in plugins for problem in plugin.check()))
+
+
+def compile_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
+    """What of the stack a backend can't be told at all."""
+    parts = build_parts(stack, {}, host, folder, "", _ignore)
+    engines = {deployment.name: build_engine(deployment, host, folder, _ignore) for deployment in stack.deployments}
+    wants = want(reduce(State(), choose_stack(stack, engines), 0.0).state)
+    found = []
+    for backend, specs in wants.backends.items():
+        try:
+            parts.orchestrators[backend].compile(specs)
+        except (ApplyError, ValueError) as error:
+            found.append(Problem(f"backend {backend}: {error}", "change that in the file"))
+    return tuple(found)
 
 
 def refuse(problems: Iterable[Problem]) -> None:

@@ -58,7 +58,7 @@ def _stack(file: Path, state: Path | None) -> Iterator[Finding]:
     from ..errors import UserError
     from ..host import Host
     from ..stack import load_stack
-    from .bringup import machine_problems
+    from .bringup import check_models, compile_problems, machine_problems
     from .stored import folder_or_scratch
 
     if not file.exists():
@@ -67,7 +67,8 @@ def _stack(file: Path, state: Path | None) -> Iterator[Finding]:
         host = Host()
         stack = load_stack(file, host)
         with folder_or_scratch(state_dir(stack.name, state)) as place:
-            problems = machine_problems(stack, host, place)
+            check_models(file, stack, host, place)
+            problems = (*compile_problems(stack, host, place), *machine_problems(stack, host, place))
     except UserError as error:
         for line in str(error).splitlines():
             yield Finding(str(file), line, "fs validate")

@@ -1,6 +1,8 @@
 """`fs down`: let streams end, then remove everything that the stack runs, here and elsewhere."""
 
+import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +26,12 @@ def down(file: Path, state: Path | None) -> None:
     if not folder.exists():
         click.echo("Nothing runs: no stack was served here yet.")
         return
-    if Client(folder).intend(StopAsked(remote=True)):
+    if Client(folder).intend(StopAsked(keep=frozenset())):
         click.echo("Draining open streams …")
         _wait_for_lease(folder)
+        _take_down(folder, _ignore)  # nothing is left to do, unless it was killed half-way
     else:
-        _take_down(folder)
+        _take_down(folder, click.echo)
     click.echo("Down.")
 
 
@@ -44,7 +47,11 @@ def _wait_for_lease(folder: Path) -> None:
             time.sleep(0.1)
 
 
-def _take_down(folder: Path) -> None:
+def _ignore(_: str) -> None:
+    pass
+
+
+def _take_down(folder: Path, say: Callable[[str], None]) -> None:
     """No controller runs: this process is one for as long as it takes."""
     import anyio
 
@@ -53,6 +60,10 @@ def _take_down(folder: Path) -> None:
     from ..host import Host
     from ..processes import SystemClock
 
-    stop = StopAsked(remote=True)
+    stop = StopAsked(keep=frozenset())
     with hold(folder) as held:
-        anyio.run(partial(run_controller, held, Host(), (stop,), SystemClock(), say=click.echo, on_ready=lambda: None))
+        run = partial(run_controller, held, Host(), (stop,), SystemClock(), say=say, on_ready=lambda: None)
+        failed = anyio.run(run)
+    if failed is not None:
+        click.echo(f"fs: {failed}", err=True)
+        sys.exit(1)

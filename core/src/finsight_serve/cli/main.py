@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import UserError
+from ..errors import UserError, cause
 
 COMMANDS: Mapping[str, str] = {  # module of this package, holding the command of the same name → its short help
     "init": "Write a commented fs.yaml",
@@ -64,7 +64,8 @@ class LazyGroup(click.Group):
             return super().main(args, prog_name, complete_var, False, **extra)
         try:
             code = super().main(args, prog_name, complete_var, False, **extra)
-        except Exception as error:
+        except Exception as raised:
+            error = cause(raised)
             if os.environ.get("FS_DEBUG") == "1":
                 import traceback
 
@@ -75,7 +76,7 @@ class LazyGroup(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _lines(error: Exception) -> Iterator[str]:
+def _lines(error: BaseException) -> Iterator[str]:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
     elif isinstance(error, click.ClickException):
@@ -93,7 +94,7 @@ def _lines(error: Exception) -> Iterator[str]:
         yield f"internal error: {type(error).__name__}: {first} (FS_DEBUG=1 shows where)"
 
 
-def _exit_code(error: Exception) -> int:
+def _exit_code(error: BaseException) -> int:
     if isinstance(error, click.Abort):
         return 130  # as a shell reports a command that Ctrl-C ended
     if isinstance(error, click.ClickException):

@@ -25,6 +25,7 @@ def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tup
 
     from ..controller.assembly import build_engine, build_parts, choose_stack
     from ..controller.planning import preview
+    from ..controller.reduce import reduce
     from ..controller.state import State
     from ..host import Host
     from ..processes import SystemClock
@@ -39,8 +40,9 @@ def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tup
     served = was_served(folder)
     old, owner = (stored_state(folder), stored_owner(folder)) if served else (State(), "")
     with folder_or_scratch(folder) as place:
-        parts = build_parts(stack, old.durable.retired, host, place, owner, _ignore)
         chosen = choose_stack(stack, {d.name: build_engine(d, host, place, _ignore) for d in stack.deployments})
+        retired = reduce(old, chosen, SystemClock().now()).state.durable.retired
+        parts = build_parts(stack, retired, host, place, owner, _ignore)
         return list(_sections(anyio.run(preview, old, chosen, parts, SystemClock().now())))
 
 

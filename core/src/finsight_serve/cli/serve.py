@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -63,11 +64,12 @@ def serve(
         keys = issue_missing_keys(held, stack, SystemClock())
         greeting = Greeting(stack, folder, chosen, keys, started_s)
         if not detach:
-            failed = _run_here(held, host, chosen, (lambda: None) if no_greeting else greeting.show)
-            _end_if(failed, greeting)
+            with greeting.keys_shown_at_last():
+                _end_if(_run_here(held, host, chosen, (lambda: None) if no_greeting else greeting.show))
             return
-    _end_if(_run_detached(file, folder, backend, backend_flags), greeting)
-    greeting.show()
+    with greeting.keys_shown_at_last():
+        _end_if(_run_detached(file, folder, backend, backend_flags))
+        greeting.show()
 
 
 def _run_here(held: "Held", host: "Host", chosen: "StackChosen", on_ready: Callable[[], None]) -> str | None:
@@ -104,7 +106,7 @@ def _run_detached(file: Path, folder: Path, backend: str | None, backend_flags: 
     return None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Greeting:
     """What a person needs to begin: where, which model, with what key."""
 
@@ -113,6 +115,15 @@ class Greeting:
     chosen: "StackChosen"
     new_keys: Mapping[str, str] = field(repr=False)
     started_s: float
+    keys_were_shown: bool = False
+
+    @contextmanager
+    def keys_shown_at_last(self) -> Iterator[None]:
+        """They hold from now on, whatever goes wrong: an interrupted start shows them too."""
+        try:
+            yield
+        finally:
+            self.show_keys()
 
     def show(self) -> None:
         tenant = self.stack.tenants[0]
@@ -127,6 +138,9 @@ class Greeting:
         click.echo(f"  Try    {curl_line(url, model, self.new_keys.get(tenant.name, '$FS_API_KEY'))}")
 
     def show_keys(self) -> None:
+        if self.keys_were_shown:
+            return
+        self.keys_were_shown = True
         for tenant, key in self.new_keys.items():
             click.echo(f"  Key    {key}  (tenant {tenant}; shown this once, stored hashed)")
 
@@ -138,9 +152,8 @@ class Greeting:
         return Host().build("load_balancer", balancer.plugin, balancer.options, env).url
 
 
-def _end_if(failed: str | None, greeting: Greeting) -> None:
+def _end_if(failed: str | None) -> None:
     if failed is not None:
-        greeting.show_keys()  # they hold from now on, whatever else went wrong
         click.echo(f"fs: {failed}", err=True)
         sys.exit(1)
 

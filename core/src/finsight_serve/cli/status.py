@@ -26,9 +26,11 @@ WATCH_PERIOD_S = 2.0
 def status(file: Path, state: Path | None, watch: bool) -> object:
     """Show what runs, how it is loaded, and what happened last. Without a controller: what was stored last."""
     folder = named_state_dir(file, state)
+    output = click.get_current_context().params["output"]
     while watch:
-        text = render(list(_sections(_read(folder))), "table")
-        click.clear()
+        text = render(list(_sections(_read(folder))), output)
+        if output == "table":
+            click.clear()
         click.echo(text)
         time.sleep(WATCH_PERIOD_S)
     return list(_sections(_read(folder)))

@@ -5,28 +5,31 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from .options import backend_option, file_option
+from .options import TAKES_BACKEND_FLAGS, backend_flags, backend_option, file_option
 from .output import rendered
 
 
-@click.command(short_help="Check fs.yaml, plugins' options and models")
+@click.command(short_help="Check fs.yaml, plugins' options and models", context_settings=TAKES_BACKEND_FLAGS)
 @file_option
 @backend_option
+@backend_flags
 @rendered
-def validate(file: Path, backend: str | None) -> object:
+def validate(file: Path, backend: str | None, backend_flags: tuple[str, ...]) -> object:
     """Check fs.yaml, the options of the plugins it names, and its models. Starts and changes nothing.
 
     Every problem is one line: file, line, field, what was found, what is allowed.
     """
-    from ..host import Host, env_for
-    from ..stack import StackErrors, check_stack, load_stack
+    from ..host import Host
+    from ..stack import load_stack
+    from .backend_flags import parse_backend_flags
+    from .bringup import check_models, compile_problems, refuse
 
     host = Host()
-    stack = load_stack(file, host, backend=backend)
-    with TemporaryDirectory() as scratch:  # an engine is given a folder, and none of the stack's may be made for this
-        env = env_for(Path(scratch), owner="", progress=lambda line: click.echo(line, err=True))
-        if problems := check_stack(file, stack, host, lambda _deployment: env):
-            raise StackErrors(problems)
+    overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
+    stack = load_stack(file, host, backend=backend, overrides=overrides)
+    with TemporaryDirectory() as scratch:  # plugins are given folders, and none of the stack's may be made for this
+        check_models(file, stack, host, Path(scratch))
+        refuse(compile_problems(stack, host, Path(scratch)))
     return [
         {
             "deployment": deployment.name,

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from ..env import Clock
+from ..errors import one_line
 from ..plugin import Actuator, ApplyError, Observed, Plan
 from .backoff import backoff_s
 from .facts import Applied, Fact, NotApplied, Seen, Unseen
@@ -61,7 +62,7 @@ class ActuatorTasks:
                     self._seen = seen
                     await self._report(Seen(self.backend, seen))
             except Exception as error:  # a plugin may raise anything; the others go on
-                reason = _one_line(error)
+                reason = one_line(error)
             attempt += 1
             await self._report(Unseen(self.backend, reason))
             await self._clock.sleep(backoff_s(attempt))
@@ -93,9 +94,11 @@ class ActuatorTasks:
         attempt = 0
         while True:
             await self._news.wait()
-            self._news = anyio.Event()
-            while self._wanted is not None and self._wanted != self.in_force:
+            while self._news.is_set() or (self._wanted is not None and self._wanted != self.in_force):
+                self._news = anyio.Event()  # what is read next is the newest want
                 want = self._wanted
+                if want is None or want == self.in_force:
+                    continue
                 reason = await self._try(want)
                 if reason is None:
                     attempt, self.in_force = 0, want
@@ -121,7 +124,7 @@ class ActuatorTasks:
         except ApplyError as error:
             return str(error)
         except Exception as error:
-            return _one_line(error)
+            return one_line(error)
         finally:
             self._applying = None
 
@@ -129,7 +132,3 @@ class ActuatorTasks:
 def _has_content(want: Any) -> bool:
     """Both kinds of want, a tuple of deployments and a route table, are empty when nothing is to run."""
     return bool(getattr(want, "routes", want))
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

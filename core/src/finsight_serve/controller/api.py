@@ -1,6 +1,8 @@
 """The controller's own HTTP, on a unix socket in the state folder (mode 0700): status and intents."""
 
 import contextlib
+import os
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -66,6 +68,18 @@ class _Server(uvicorn.Server):
 
 async def serve_api(app: Starlette, path: Path) -> None:
     """Runs until cancelled. A socket left by a killed controller is replaced: the lease says that none runs."""
-    path.unlink(missing_ok=True)  # noqa: ASYNC240
-    config = uvicorn.Config(app, uds=str(path), log_config=None, lifespan="off", access_log=False)
-    await _Server(config).serve()
+    with _listen(path) as listener:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+        await _Server(config).serve(sockets=[listener])
+
+
+def _listen(path: Path) -> socket.socket:
+    """For this user alone, also where the folder is open to others."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    return listener

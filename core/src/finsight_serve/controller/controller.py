@@ -14,6 +14,7 @@ import httpx
 
 from ..domain import Event
 from ..env import Clock
+from ..errors import one_line
 from ..plugin import HealthProbe, LoadBalancer, Orchestrator, Plan, Request
 from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
@@ -29,6 +30,7 @@ from .want import Wants, all_deployments_are_ready, is_stopped, route_table, wan
 
 LEDGER_BATCH_S = 0.5
 WAITING_LINE_PERIOD_S = 10.0
+START_PATIENCE_S = 120.0  # with a want that can't be applied, before a first start is given up
 LEDGER_SHOWN_S = 24 * 3600.0  # by `fs status`
 
 
@@ -71,8 +73,10 @@ class Controller:
         self._send, self._facts = anyio.create_memory_object_stream[Fact](math.inf)
         self._edge = self._tasks_for(LOAD_BALANCER, parts.load_balancer)
         self._backends = {name: self._tasks_for(name, one) for name, one in parts.orchestrators.items()}
-        self._prober = Prober(parts.probe, http, self._send.send, clock)
+        self._prober = Prober(parts.probe, http, self._send.send, clock, say)
+        self._awaited: dict[int, anyio.Event] = {}
         self._was_ready = False
+        self._failing_since_s: float | None = None
 
     def _tasks_for(self, name: str, actuator: Any) -> ActuatorTasks:
         return ActuatorTasks(name, actuator, self._send.send, self._hooks.before_apply, self._clock)
@@ -89,14 +93,24 @@ class Controller:
             tasks.start_soon(self._tail_ledger)
             tasks.start_soon(self._say_what_is_awaited)
             tasks.start_soon(self._hear_signals, tasks.cancel_scope)
-            app = build_api(self.status, lambda: self.is_ready, self._send.send)
+            app = build_api(self.status, lambda: self.is_ready, self._intend)
             tasks.start_soon(serve_api, app, socket_path(self._folder))
             async for fact in self._facts:
                 await self._decide(fact)
+                if decided := self._awaited.pop(id(fact), None):
+                    decided.set()
                 if is_stopped(self._state):
                     break
             tasks.cancel_scope.cancel()
         socket_path(self._folder).unlink(missing_ok=True)
+        if self._state.stopping is not None and not is_stopped(self._state):
+            self.failed = self.failed or "interrupted before everything was down; `fs down` goes on with it"
+
+    async def _intend(self, fact: Fact) -> None:
+        """Returns once it is stored and acted on: what is lost in between was never said to be taken."""
+        self._awaited[id(fact)] = decided = anyio.Event()
+        await self._send.send(fact)
+        await decided.wait()
 
     @property
     def is_ready(self) -> bool:
@@ -168,14 +182,27 @@ class Controller:
             self._on_ready()
         if self._was_ready or self._state.durable.serving or self._state.stopping or self.failed:
             return
+        reason = self._why_it_does_not_start()
+        if reason is not None:  # the very first start: better to say why than to try for ever
+            self.failed = reason
+            await self._send.send(StopAsked(keep=frozenset()))
+
+    def _why_it_does_not_start(self) -> str | None:
         stack = self._state.durable.stack
         for backend in stack.backends if stack else ():
             seen = self._state.observed.get(backend)
             broken = [r for r in seen.replicas if r.state == "failed"] if seen else []
-            if broken:  # the very first start: better to say why than to try for ever
-                self.failed = f"deployment {broken[0].deployment} does not start: {broken[0].reason}"
-                await self._send.send(StopAsked(remote=True))
-                return
+            if broken:
+                return f"deployment {broken[0].deployment} does not start: {broken[0].reason}"
+        if not self._state.failing:
+            self._failing_since_s = None
+            return None
+        now_s = self._clock.now()
+        self._failing_since_s = self._failing_since_s or now_s
+        if now_s - self._failing_since_s < START_PATIENCE_S:
+            return None
+        backend, reason = next(iter(self._state.failing.items()))
+        return f"{backend or 'the load balancer'} can't be set up: {reason}"
 
     async def _say_what_is_awaited(self) -> None:
         """Loading a model takes minutes: nobody should wonder whether anything happens."""
@@ -192,9 +219,10 @@ class Controller:
         while True:
             try:
                 await self._copy_ledger()
+                attempt = 0
             except Exception as error:
                 attempt += 1
-                self._hooks.on_event(Event(self._clock.now(), "ledger_behind", "ledger", str(error)))
+                self._hooks.on_event(Event(self._clock.now(), "ledger_behind", "ledger", one_line(error)))
             await self._clock.sleep(backoff_s(max(1, attempt)))
 
     async def _copy_ledger(self) -> None:
@@ -225,4 +253,4 @@ class Controller:
                     return
                 asked = True
                 keep = {name for name, one in self._parts.orchestrators.items() if not one.on_this_machine}
-                await self._send.send(StopAsked(remote=False, keep=frozenset(keep)))
+                await self._send.send(StopAsked(keep=frozenset(keep)))

@@ -57,8 +57,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class StopAsked:
-    remote: bool
-    keep: frozenset[str] = frozenset()  # backends to detach from
+    keep: frozenset[str]  # backends to detach from; `fs down` keeps none
 
 
 Fact = StackChosen | TenantKeyIssued | Seen | Unseen | Applied | NotApplied | Probed | StopAsked

@@ -1,6 +1,6 @@
 """Asks the ready replicas, some at a time, and reads their engines' own figures on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -8,6 +8,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..env import Clock
+from ..errors import one_line
 from ..plugin import HealthProbe, Replica
 from .actuator import Report
 from .facts import Probed
@@ -28,10 +29,12 @@ class Target:
 class Prober:
     """`targets` is replaced by the reducer; each target is asked once a period."""
 
-    def __init__(self, probe: HealthProbe, http: httpx.AsyncClient, report: Report, clock: Clock) -> None:
+    def __init__(
+        self, probe: HealthProbe, http: httpx.AsyncClient, report: Report, clock: Clock, say: Callable[[str], None]
+    ) -> None:
         self.targets: tuple[Target, ...] = ()
         self.period_s = 10.0
-        self._probe, self._http, self._report, self._clock = probe, http, report, clock
+        self._probe, self._http, self._report, self._clock, self._say = probe, http, report, clock, say
 
     async def run(self) -> None:
         running: set[str] = set()
@@ -41,6 +44,8 @@ class Prober:
             try:
                 async with limit:
                     await self._ask(target)
+            except Exception as error:  # a plugin may raise anything; that is no verdict on the replica
+                self._say(f"the probe of {target.replica.id} raised {one_line(error)}")
             finally:
                 running.discard(target.replica.id)
 
@@ -63,16 +68,16 @@ class Prober:
 
 async def read_load(http: httpx.AsyncClient, target: Target) -> ReplicaLoad:
     """The engine's figures by the metric names that its launch gave; None for each that can't be had."""
-    try:
-        answer = await http.get(
-            f"http://{target.replica.address}/metrics",
-            headers={"Authorization": f"Bearer {target.key}"},
-            timeout=METRICS_TIMEOUT_S,
-        )
-        answer.raise_for_status()
-        return parse_load(answer.text, target.signals)
-    except (httpx.HTTPError, ValueError):
-        return ReplicaLoad()
+    with anyio.move_on_after(METRICS_TIMEOUT_S):  # the client's own timeout starts anew with each byte
+        try:
+            answer = await http.get(
+                f"http://{target.replica.address}/metrics", headers={"Authorization": f"Bearer {target.key}"}
+            )
+            answer.raise_for_status()
+            return parse_load(answer.text, target.signals)
+        except (httpx.HTTPError, ValueError):
+            pass
+    return ReplicaLoad()
 
 
 def parse_load(text: str, signals: Mapping[str, str]) -> ReplicaLoad:

@@ -3,13 +3,16 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import TypeVar
 
 from ..domain import Event
 from ..domain.health import HealthRules, ReplicaHealth, choose_evictions, judge
 from ..plugin import Launch, Replica
 from . import facts
-from .state import LOAD_BALANCER, ReplicaKeys, State, Stopping
-from .want import all_deployments_are_ready, published_routes, route_table
+from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State, Stopping
+from .want import all_deployments_are_ready, route_table, routed_replicas
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,7 @@ def _take(state: State, fact: facts.Fact) -> tuple[State, Told]:
         case facts.Probed():
             return _probed(state, fact)
         case facts.StopAsked():
-            return replace(state, stopping=Stopping(fact.remote, down=fact.keep)), [
-                ("stopping", "stack", "asked to stop")
-            ]
+            return _stop(state, fact)
 
 
 def _describe(fact: facts.StackChosen) -> str:
@@ -66,7 +67,7 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> State:
     used = fact.stack.backends
     earlier = {**old.retired, **(old.stack.backends if old.stack else {})}
     keys = {
-        name: _keys_for(launch, old.replica_keys.get(name), fact.fresh_keys[name])
+        name: _keys_for(launch, old.replica_keys.get(name), fact.fresh_keys[name], _routed_ids(old, name))
         for name, launch in fact.launches.items()
     }
     durable = replace(
@@ -80,7 +81,12 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> State:
     return replace(state, durable=durable, stopping=None)
 
 
-def _keys_for(launch: Launch, old: ReplicaKeys | None, fresh: tuple[str, str]) -> ReplicaKeys:
+def _routed_ids(durable: Durable, deployment: str) -> frozenset[str]:
+    return frozenset(r.id for replicas in durable.routed.values() for r in replicas if r.deployment == deployment)
+
+
+def _keys_for(launch: Launch, old: ReplicaKeys | None, fresh: tuple[str, str], outgoing: frozenset[str]) -> ReplicaKeys:
+    """The pair moves on with a new launch, unless replicas of an older one still serve by what it replaced."""
     digest = sha256(
         repr((launch.argv, launch.asgi, launch.asgi_argv, sorted(launch.env.items()), launch.image)).encode()
     )
@@ -88,7 +94,9 @@ def _keys_for(launch: Launch, old: ReplicaKeys | None, fresh: tuple[str, str]) -
         return ReplicaKeys(fresh[0], fresh[1], digest.hexdigest())
     if old.launch_sha256 == digest.hexdigest():
         return old
-    return ReplicaKeys(fresh[0], old.current, digest.hexdigest())
+    if old.outgoing:
+        return replace(old, launch_sha256=digest.hexdigest(), outgoing=old.outgoing | outgoing)
+    return ReplicaKeys(fresh[0], old.current, digest.hexdigest(), outgoing)
 
 
 def _see(state: State, fact: facts.Seen) -> tuple[State, Told]:
@@ -119,14 +127,18 @@ def _forget_the_gone(state: State, backend: str, known: Collection[str], present
     stack = state.durable.stack
     here = {d.name for d in stack.deployments if d.backend == backend} if stack else set()
     evicting = {
-        replica_id: deployment
-        for replica_id, deployment in state.durable.evicting.items()
-        if deployment not in here or replica_id in present
+        replica_id: place
+        for replica_id, place in state.durable.evicting.items()
+        if place.backend != backend or replica_id in present
+    }
+    keys = {
+        name: replace(pair, outgoing=pair.outgoing & frozenset(present)) if name in here and pair.outgoing else pair
+        for name, pair in state.durable.replica_keys.items()
     }
     gone = set(known) - set(present)
     return replace(
         state,
-        durable=replace(state.durable, evicting=evicting),
+        durable=replace(state.durable, evicting=evicting, replica_keys=keys),
         health={name: value for name, value in state.health.items() if name not in gone},
         load={name: value for name, value in state.load.items() if name not in gone},
     )
@@ -156,7 +168,7 @@ def _applied(state: State, fact: facts.Applied) -> tuple[State, Told]:
         retired = {name: ref for name, ref in after.durable.retired.items() if name != fact.backend}
         after = replace(
             after,
-            durable=replace(after.durable, retired=retired),
+            durable=replace(after.durable, retired=retired, routed=_without(after.durable.routed, fact.backend)),
             observed={name: seen for name, seen in after.observed.items() if name != fact.backend},
         )
     if after.stopping is not None and fact.emptied:
@@ -168,6 +180,13 @@ def _is_complete(state: State) -> bool:
     """Once everything has been ready, a replica's failure is an incident and no failed start."""
     stack = state.durable.stack
     return state.durable.serving or (stack is not None and all_deployments_are_ready(state, stack))
+
+
+def _stop(state: State, fact: facts.StopAsked) -> tuple[State, Told]:
+    """Asked again, it goes on where it was, and keeps no more than before."""
+    old = state.stopping
+    stopping = Stopping(fact.keep) if old is None else replace(old, keep=old.keep & fact.keep)
+    return replace(state, stopping=stopping), [("stopping", "stack", "asked to stop")] if old is None else []
 
 
 def _stopped_at(stopping: Stopping, backend: str) -> Stopping:
@@ -207,30 +226,38 @@ def _tell_probe(replica_id: str, health: ReplicaHealth, rules: HealthRules) -> t
 
 def _evict(state: State, deployment: str, told: Told) -> tuple[State, Told]:
     assert state.durable.stack is not None
-    ids = [r.id for seen in state.observed.values() for r in seen.replicas if r.deployment == deployment]
-    chosen = choose_evictions(ids, state.health, state.durable.evicting, state.durable.stack.health)
+    places = {
+        replica.id: Place(backend, deployment)
+        for backend, seen in state.observed.items()
+        for replica in seen.replicas
+        if replica.deployment == deployment
+    }
+    chosen = choose_evictions(places, state.health, state.durable.evicting, state.durable.stack.health)
     if not chosen:
         return state, told
     told += [
         ("replica_evicted", one, f"of {deployment}: probe said {state.health[one].verdict}") for one in sorted(chosen)
     ]
-    evicting = {**state.durable.evicting, **dict.fromkeys(chosen, deployment)}
+    evicting = {**state.durable.evicting, **{one: places[one] for one in chosen}}
     return replace(state, durable=replace(state.durable, evicting=evicting)), told
 
 
 def _number_routes(before: State, after: State) -> State:
-    """A new number for a route table that differs from the last one published, also across restarts."""
-    if (before.durable, before.observed) == (after.durable, after.observed):
+    """A new number for a route table that differs from the last one, also across restarts; with what it routes to."""
+    if (before.durable, before.observed) == (after.durable, after.observed) or after.durable.stack is None:
         return after
-    table = published_routes(after)
-    if table is None:
-        return after
+    table = route_table(after)
     digest = sha256(repr((table.routes, table.replicas, sorted(table.upstream_keys.items()))).encode()).hexdigest()
     if digest == after.durable.route_sha256:
         return after
-    durable = replace(after.durable, route_version=after.durable.route_version + 1, route_sha256=digest)
+    durable = replace(
+        after.durable,
+        route_version=after.durable.route_version + 1,
+        route_sha256=digest,
+        routed=routed_replicas(after),
+    )
     return replace(after, durable=durable)
 
 
-def _without(mapping: Mapping[str, str], name: str) -> Mapping[str, str]:
+def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
     return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping

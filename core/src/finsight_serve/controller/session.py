@@ -1,7 +1,7 @@
 """A state folder, held and opened; and the controller of its stack, run to its end."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +69,23 @@ async def run_controller(
     durable = state.durable
     if durable.stack is None:
         return None
-    events = host.events(say)
+
+    def tell(line: str) -> None:
+        with suppress(OSError):  # a full disk or a closed terminal must not stop the controller
+            say(line)
+
+    def greet() -> None:
+        with suppress(OSError):
+            on_ready()
+
+    events = host.events(tell)
 
     def on_event(event: Event) -> None:
-        say(f"{event.kind}  {event.subject}  {event.reason}")
+        tell(f"{event.kind}  {event.subject}  {event.reason}")
         events.on_event(event)
 
-    env = env_for(held.folder / "controller", owner=held.store.owner(), progress=say)
-    parts = build_parts(durable.stack, durable.retired, host, held.folder, held.store.owner(), say)
+    env = env_for(held.folder / "controller", owner=held.store.owner(), progress=tell)
+    parts = build_parts(durable.stack, durable.retired, host, held.folder, held.store.owner(), tell)
     async with env.http() as http:
         controller = Controller(
             held.folder,
@@ -86,8 +95,8 @@ async def run_controller(
             ledger=held.ledger,
             clock=clock,
             http=http,
-            on_ready=on_ready,
-            say=say,
+            on_ready=greet,
+            say=tell,
         )
         await controller.run(first)
     return controller.failed

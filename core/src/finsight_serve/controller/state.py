@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..domain.health import ReplicaHealth
-from ..plugin import Launch, Observed
+from ..plugin import Launch, Observed, Replica
 from ..stack.values import PluginRef, Stack
 
 
@@ -20,6 +20,13 @@ class ReplicaKeys:
     current: str = field(repr=False)
     previous: str = field(repr=False)
     launch_sha256: str
+    outgoing: frozenset[str] = frozenset()  # replicas of before the last move: the pair stays until they are gone
+
+
+@dataclass(frozen=True)
+class Place:
+    backend: str
+    deployment: str
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,11 @@ class Durable:
     served_models: Mapping[str, str] = field(default_factory=dict)  # deployment → the name that clients ask for
     replica_keys: Mapping[str, ReplicaKeys] = field(default_factory=dict)
     tenant_key_sha256: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    evicting: Mapping[str, str] = field(default_factory=dict)  # replica id → deployment
+    evicting: Mapping[str, Place] = field(default_factory=dict)  # replica id → where it is
     retired: Mapping[str, PluginRef] = field(default_factory=dict)  # backends that the stack no longer uses
     route_version: int = 0
     route_sha256: str = ""  # of the table that bears that number
+    routed: Mapping[str, tuple[Replica, ...]] = field(default_factory=dict)  # backend → what it routes to
     serving: bool = False  # every deployment has been ready since the last `down`
 
 
@@ -49,7 +57,7 @@ class ReplicaLoad:
 
 @dataclass(frozen=True)
 class Stopping:
-    remote: bool  # also take down what does not live on this machine (`fs down`)
+    keep: frozenset[str]  # backends to detach from: what they run goes on
     edge_is_down: bool = False
     down: frozenset[str] = frozenset()  # backends done
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from ..plugin import KEY_HASHES_ENV, DeploymentSpec, Limits, Replica, Route, RouteTable
 from ..stack.values import Deployment, Stack, Tenant
-from .state import LOAD_BALANCER, Durable, ReplicaKeys, State
+from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def want(state: State) -> Wants:
     backends = {name: deployment_specs(state.durable, stack, name) for name in stack.backends}
     if state.durable.retired and all_deployments_are_ready(state, stack):
         backends |= {name: () for name in state.durable.retired}
-    return Wants(backends, published_routes(state))
+    return Wants(backends, route_table(state))
 
 
 def _want_nothing(state: State, stack: Stack) -> Wants:
@@ -34,7 +34,7 @@ def _want_nothing(state: State, stack: Stack) -> Wants:
     assert state.stopping is not None
     if not state.stopping.edge_is_down:
         return Wants({}, RouteTable())
-    names = {*stack.backends, *state.durable.retired} - state.stopping.down
+    names = {*stack.backends, *state.durable.retired} - state.stopping.down - state.stopping.keep
     return Wants({name: () for name in names}, None)
 
 
@@ -42,16 +42,8 @@ def is_stopped(state: State) -> bool:
     stack = state.durable.stack
     if state.stopping is None or stack is None:
         return False
-    names = {*stack.backends, *state.durable.retired}
+    names = {*stack.backends, *state.durable.retired} - state.stopping.keep
     return state.stopping.edge_is_down and names <= state.stopping.down
-
-
-def published_routes(state: State) -> RouteTable | None:
-    """None until each backend was looked at once: after a restart the table would be empty before that."""
-    stack = state.durable.stack
-    if stack is None or not all(name in state.observed for name in stack.backends):
-        return None
-    return route_table(state)
 
 
 def all_deployments_are_ready(state: State, stack: Stack) -> bool:
@@ -66,7 +58,8 @@ def deployment_specs(durable: Durable, stack: Stack, backend: str) -> tuple[Depl
 def _spec(durable: Durable, deployment: Deployment) -> DeploymentSpec:
     launch = durable.launches[deployment.name]
     env = {**launch.env, KEY_HASHES_ENV: _accepted_hashes(durable.replica_keys[deployment.name])}
-    evict = frozenset(replica_id for replica_id, of in durable.evicting.items() if of == deployment.name)
+    place = Place(deployment.backend, deployment.name)
+    evict = frozenset(replica_id for replica_id, at in durable.evicting.items() if at == place)
     return DeploymentSpec(deployment.name, replace(launch, env=env), deployment.policy, evict)
 
 
@@ -78,15 +71,8 @@ def route_table(state: State) -> RouteTable:
     durable = state.durable
     if durable.stack is None:
         return RouteTable()
-    wanted = {deployment.name for deployment in durable.stack.deployments}
     replicas = sorted(
-        (
-            replica
-            for backend in state.observed
-            if backend != LOAD_BALANCER
-            for replica in _ready_replicas(state, backend)
-            if replica.deployment in wanted
-        ),
+        (replica for routed in routed_replicas(state).values() for replica in routed),
         key=lambda replica: (replica.deployment, replica.id),
     )
     return RouteTable(
@@ -94,6 +80,20 @@ def route_table(state: State) -> RouteTable:
         tuple(replicas),
         {name: keys.previous for name, keys in durable.replica_keys.items()},
     )
+
+
+def routed_replicas(state: State) -> Mapping[str, tuple[Replica, ...]]:
+    """By backend. One that was not looked at since the start counts as it was routed last: it may well be as it was."""
+    stack = state.durable.stack
+    wanted = {deployment.name for deployment in stack.deployments} if stack else set()
+    found = {}
+    for backend in sorted({*state.observed, *state.durable.routed} - {LOAD_BALANCER}):
+        seen = backend in state.observed
+        candidates = _ready_replicas(state, backend) if seen else state.durable.routed[backend]
+        kept = tuple(r for r in candidates if r.deployment in wanted and r.id not in state.durable.evicting)
+        if kept:
+            found[backend] = kept
+    return found
 
 
 def _ready_replicas(state: State, backend: str) -> list[Replica]:

@@ -44,8 +44,10 @@ def read_archive(source: Path, folder: Path) -> None:
             old = folder / name
             if old.exists():
                 old.replace(old.with_name(name + ".replaced"))
-            for leftover in (f"{name}-wal", f"{name}-shm"):  # they belong to the replaced file
-                (folder / leftover).unlink(missing_ok=True)
+            wal = folder / f"{name}-wal"
+            if wal.exists():  # commits that a killed controller left there belong to the replaced file
+                wal.replace(folder / f"{name}.replaced-wal")
+            (folder / f"{name}-shm").unlink(missing_ok=True)
             (Path(fresh) / name).replace(old)
 
 

@@ -157,7 +157,8 @@ class LocalCluster:
         for name in ("dashboard_port", "gcs_port", "agent_port", "client_port", "proxy_port"):
             fixed = wanted.get(name)
             if fixed and not ports.is_free(fixed):
-                raise ApplyError(f"{name} {fixed} is in use: free it, or set {name}: 0 to have one chosen")
+                holder = ports.describe_holder(fixed)
+                raise ApplyError(f"{name} {fixed} is in use by {holder}: free it, or set {name}: 0 to have one chosen")
             preferred: int | None = getattr(before, name, None)
             chosen[name] = fixed or ports.choose(preferred, chosen.values())
         temp_dir = Path(tempfile.mkdtemp(prefix="fs-ray-", dir=_short_temp_dir())) / "r"  # Ray opens its own to all

@@ -1,20 +1,13 @@
 """Ports for the local node: free now, clear of Ray's own ranges, below the range of outgoing connections."""
 
 import random
-import socket
 from collections.abc import Collection
 
+from finsight_serve.ports import describe_holder, is_free
+
+__all__ = ["choose", "describe_holder", "is_free"]
+
 CANDIDATES = range(20001, 29999)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection in TIME_WAIT is no listener
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def choose(preferred: int | None, taken: Collection[int]) -> int:

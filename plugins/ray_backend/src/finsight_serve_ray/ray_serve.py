@@ -192,7 +192,11 @@ class RayServe:
             return []
         fixed = {"dashboard_port": self.options.dashboard_port, "gcs_port": self.options.gcs_port}
         return [
-            Problem(f"port {port} is in use", f"free it, or set {name}: 0 to have one chosen", name)
+            Problem(
+                f"port {port} in use by {ports.describe_holder(port)}",
+                f"free it, or set {name}: 0 to have one chosen",
+                name,
+            )
             for name, port in fixed.items()
             if port and not ports.is_free(port)
         ]
