@@ -1,15 +1,14 @@
 """What a client of the endpoint meets: OpenAI's own client, unmodified, through the real load balancer."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from shutil import which
 
 import httpx
 import openai
 import pytest
 
+from .printed import send_printed
 from .stand import MODEL, Stand
 from .waiting import wait_until
 
@@ -111,17 +110,15 @@ def _open(stand: Stand) -> tuple[int, float]:
 
 
 def test_the_printed_curl_line_streams(served: Stand) -> None:
-    if not which("curl"):
-        pytest.skip("curl is not installed")
-    line = next(line for line in served.serving.output.splitlines() if line.startswith("  Try "))
-    command = line.removeprefix("  Try ").strip()
-    assert command.startswith("curl -N ")
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
-    events = [text for text in done.stdout.splitlines() if text.startswith("data: ")]
-    assert done.returncode == 0, done.stderr
+    events = send_printed(served.serving.output)
     assert events[-1] == "data: [DONE]"
     first = json.loads(events[0].removeprefix("data: "))
     assert first["object"] == "chat.completion.chunk" and len(events) > 5
+
+
+def test_without_curl_the_same_request_is_sent(served: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.e2e.printed.which", lambda program: None)
+    assert send_printed(served.serving.output)[-1] == "data: [DONE]"
 
 
 def test_a_replicas_own_port_bypasses_no_key(served: Stand) -> None:

@@ -1,24 +1,18 @@
 """TLS from certificate files."""
 
 import ssl
-import subprocess
 from pathlib import Path
-from shutil import which
 
 import httpx
-import pytest
 
+from ..certificates import write_self_signed
 from .stand import Stand
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """Self-signed, for 127.0.0.1: (certificate, key)."""
-    if not which("openssl"):
-        pytest.skip("openssl is not installed")
     certificate, key = folder / "tls.crt", folder / "tls.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=stand", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    write_self_signed("stand", certificate, key)
     return certificate, key
 
 

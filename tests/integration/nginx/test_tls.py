@@ -1,6 +1,5 @@
 import os
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from finsight_serve.testing.waiting import wait_for
 
+from ...certificates import write_self_signed
 from .edge import Edge
 from .upstream import says
 
@@ -17,9 +17,7 @@ pytestmark = pytest.mark.anyio
 def make_certificate(folder: Path, name: str) -> None:
     """Replaced as certificate tools do it: a new file renamed over the old one."""
     key, certificate = folder / "new.key", folder / "new.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "1", "-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={name}"]
-    subprocess.run(command, check=True, capture_output=True)
+    write_self_signed(name, certificate, key)
     key.replace(folder / "tls.key")
     certificate.replace(folder / "tls.pem")
 
