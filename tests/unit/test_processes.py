@@ -13,6 +13,7 @@ from finsight_serve.testing import wait_for
 
 pytestmark = pytest.mark.anyio
 PYTHON = sys.executable
+# the sleep is the other process's life: it ends by SIGKILL, which the test is about, long before
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
 

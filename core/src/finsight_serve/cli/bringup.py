@@ -17,12 +17,13 @@ from ..errors import UserError
 from ..host import Host, env_for
 from ..plugin import ApplyError, Engine, Problem
 from ..stack import Stack, StackErrors, check_stack
+from .options import say_nothing
 
 
 def check_models(file: Path, stack: Stack, host: Host, folder: Path) -> None:
     """Raises `StackErrors` with a line for every model or engine option that will not do."""
     problems = check_stack(
-        file, stack, host, lambda d: env_for(folder / "engines" / d.name, owner="", progress=_ignore)
+        file, stack, host, lambda d: env_for(folder / "engines" / d.name, owner="", progress=say_nothing)
     )
     if problems:
         raise StackErrors(problems)
@@ -36,16 +37,16 @@ def check_machine(file: Path, stack: Stack, host: Host, folder: Path) -> None:
 
 def machine_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
     """What the plugins miss on this machine."""
-    parts = build_parts(stack, {}, host, folder, "", _ignore)
-    engines = [build_engine(deployment, host, folder, _ignore) for deployment in stack.deployments]
+    parts = build_parts(stack, {}, host, folder, "", say_nothing)
+    engines = [build_engine(deployment, host, folder, say_nothing) for deployment in stack.deployments]
     plugins = (*parts.orchestrators.values(), parts.load_balancer, parts.probe, *engines)
     return tuple(dict.fromkeys(problem for plugin in plugins for problem in plugin.check()))
 
 
 def compile_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
     """What of the stack a backend can't be told at all."""
-    parts = build_parts(stack, {}, host, folder, "", _ignore)
-    engines = {deployment.name: build_engine(deployment, host, folder, _ignore) for deployment in stack.deployments}
+    parts = build_parts(stack, {}, host, folder, "", say_nothing)
+    engines = {deployment.name: build_engine(deployment, host, folder, say_nothing) for deployment in stack.deployments}
     wants = want(reduce(State(), choose_stack(stack, engines), 0.0).state)
     found = []
     for backend, specs in wants.backends.items():
@@ -84,7 +85,3 @@ def issue_missing_keys(held: Held, stack: Stack, clock: Clock) -> Mapping[str, s
             issued[tenant.name], digest = new_key()
             record(held, TenantKeyIssued(tenant.name, digest), clock)
     return issued
-
-
-def _ignore(_: str) -> None:
-    pass

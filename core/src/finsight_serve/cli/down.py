@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .options import file_option, named_state_dir, state_option
+from .options import file_option, named_state_dir, say_nothing, state_option
 
 
 @click.command(short_help="Drain, then remove everything that the stack runs")
@@ -29,7 +29,7 @@ def down(file: Path, state: Path | None) -> None:
     if Client(folder).intend(StopAsked(keep=frozenset())):
         click.echo("Draining open streams …")
         _wait_for_lease(folder)
-        _take_down(folder, _ignore)  # nothing is left to do, unless it was killed half-way
+        _take_down(folder, say_nothing)  # nothing is left to do, unless it was killed half-way
     else:
         _take_down(folder, click.echo)
     click.echo("Down.")
@@ -45,10 +45,6 @@ def _wait_for_lease(folder: Path) -> None:
                 return
         except LeaseTaken:
             time.sleep(0.1)
-
-
-def _ignore(_: str) -> None:
-    pass
 
 
 def _take_down(folder: Path, say: Callable[[str], None]) -> None:

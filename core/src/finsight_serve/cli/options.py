@@ -31,6 +31,10 @@ TAKES_BACKEND_FLAGS = {"ignore_unknown_options": True}
 """Context settings of a command with `backend_flags`: what click does not know is read by `parse_backend_flags`."""
 
 
+def say_nothing(_: str) -> None:
+    """Progress that nobody waits for."""
+
+
 def state_dir(stack_name: str, given: Path | None) -> Path:
     """The folder of a stack's state: the given one, or one by the stack's name for this user."""
     if given is not None:

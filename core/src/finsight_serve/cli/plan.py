@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import TAKES_BACKEND_FLAGS, backend_flags, backend_option, file_option, state_dir, state_option
+from .options import (
+    TAKES_BACKEND_FLAGS,
+    backend_flags,
+    backend_option,
+    file_option,
+    say_nothing,
+    state_dir,
+    state_option,
+)
 from .output import Section, rendered
 
 if TYPE_CHECKING:
@@ -40,9 +48,9 @@ def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tup
     served = was_served(folder)
     old, owner = (stored_state(folder), stored_owner(folder)) if served else (State(), "")
     with folder_or_scratch(folder) as place:
-        chosen = choose_stack(stack, {d.name: build_engine(d, host, place, _ignore) for d in stack.deployments})
+        chosen = choose_stack(stack, {d.name: build_engine(d, host, place, say_nothing) for d in stack.deployments})
         retired = reduce(old, chosen, SystemClock().now()).state.durable.retired
-        parts = build_parts(stack, retired, host, place, owner, _ignore)
+        parts = build_parts(stack, retired, host, place, owner, say_nothing)
         return list(_sections(anyio.run(preview, old, chosen, parts, SystemClock().now())))
 
 
@@ -58,7 +66,3 @@ def _sections(preview: "Preview") -> Iterator[Section]:
     yield Section("diff", "\n".join(f"{c.backend or 'load balancer'}: {c.artefact}\n{c.diff}" for c in changed))
     yield Section("fidelity", preview.fidelity)
     yield Section("could not be looked at", preview.unknown and [{"what": line} for line in preview.unknown])
-
-
-def _ignore(_: str) -> None:
-    pass
