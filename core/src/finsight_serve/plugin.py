@@ -38,6 +38,7 @@ KEY_HASHES_ENV = "FINSIGHT_KEY_SHA256"
 class Feature(Enum):
     """What a plugin may lack, and says so with a reason in `lacks`."""
 
+    APPLY = "apply"  # it only renders what people apply themselves
     SCALING = "scaling"  # the replica count follows the policy's target by itself
     EVICT = "evict"
     GPUS = "gpus"
@@ -75,7 +76,7 @@ class Launch:
 class DeploymentSpec:
     name: str
     launch: Launch
-    policy: AutoscalingPolicy  # flat and true now: schedule and pre-scaling folded in
+    policy: AutoscalingPolicy  # flat and true now; a schedule stands in it only in exports that no controller follows
     evict: frozenset[str] = frozenset()  # ids of replicas that must go
 
 
@@ -225,12 +226,31 @@ class ApplyError(UserError):
     """What could not be applied and why, in a sentence for people."""
 
 
+class ControlLoop(Protocol):
+    """A backend's own autoscaler, run by the policy lab without the backend. It keeps its delays and averages."""
+
+    period_s: float  # how often the lab calls `step`
+
+    def step(self, policy: AutoscalingPolicy, now_s: float, ongoing: float | None, ready: int, target: int) -> int:
+        """The replicas to have from now on, within the policy's bounds.
+
+        `policy` is flat and true now; `ongoing` the requests running and queued now, None where the signal is lost;
+        `ready` the replicas that can serve; `target` the count that was decided last, those still starting included.
+        """
+        ...
+
+
 class Hooks:
     """Every hook, in the order of a plugin's life."""
 
     @hookspec
     def orchestrator(self) -> type[Orchestrator]:
         """The class of an orchestrator. Called once, when a stack names it."""
+        raise NotImplementedError
+
+    @hookspec
+    def control_loop(self) -> type[ControlLoop]:
+        """The class of an orchestrator's control loop, built without arguments; absent where it can't be simulated."""
         raise NotImplementedError
 
     @hookspec

@@ -1,6 +1,18 @@
 """Pure decisions and the values they decide on. Standard library only; no I/O, no clock."""
 
 from .event import Event
-from .policy import AutoscalingPolicy, FieldError
+from .field_error import FieldError
+from .hours import CronHours, TradingHours, WeeklyHours
+from .policy import AutoscalingPolicy, ServiceLevel, Window, market_hours
 
-__all__ = ["AutoscalingPolicy", "Event", "FieldError"]
+__all__ = [
+    "AutoscalingPolicy",
+    "CronHours",
+    "Event",
+    "FieldError",
+    "ServiceLevel",
+    "TradingHours",
+    "WeeklyHours",
+    "Window",
+    "market_hours",
+]
