@@ -1,4 +1,5 @@
 import importlib.metadata
+import json
 
 import pytest
 
@@ -6,12 +7,14 @@ from finsight_serve_vllm import wheel_model
 from finsight_serve_vllm.model_source import check_source, find_source
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
+HEADER = json.dumps({"__metadata__": {}, "w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}).encode()
+WEIGHTS = len(HEADER).to_bytes(8, "little") + HEADER + b"\0\0\0\0"
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
     return tmp_path
 
 
@@ -28,6 +31,25 @@ def test_an_incomplete_folder_is_a_problem(folder, lost):
     (problem,) = check_source(str(folder), None)
     assert problem.field == "model"
     assert str(folder) in problem.message
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        b"",
+        WEIGHTS[:20],
+        WEIGHTS[:-1],
+        WEIGHTS + b"more",
+        WEIGHTS.replace(b"data_offsets", b"data_offset_"),
+        (2).to_bytes(8, "little") + b"[]",
+        b"<html>not found</html>",
+    ],
+)
+def test_weights_that_are_not_whole_are_a_problem(folder, weights):
+    (folder / "model.safetensors").write_bytes(weights)
+    (problem,) = check_source(str(folder), None)
+    assert problem.field == "model"
+    assert f"{folder / 'model.safetensors'} is cut short" in problem.message
 
 
 def test_a_missing_folder_is_a_problem(tmp_path):

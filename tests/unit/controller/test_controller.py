@@ -156,7 +156,7 @@ async def test_a_first_start_that_fails_says_why_and_stops(bench: Bench) -> None
         bench.one.fail("chat-1", "no such model")
         await wait_for(lambda: controller.failed)
         await wait_for(lambda: not bench.one.replicas)
-    assert controller.failed == "deployment chat does not start: no such model"
+    assert controller.failed == "deployment chat does not start: no such model (`fs logs` shows more)"
 
 
 async def test_a_hung_backend_does_not_delay_the_edge(bench: Bench) -> None:

@@ -193,7 +193,9 @@ class Controller:
             seen = self._state.observed.get(backend)
             broken = [r for r in seen.replicas if r.state == "failed"] if seen else []
             if broken:
-                return f"deployment {broken[0].deployment} does not start: {broken[0].reason}"
+                name, lines = broken[0].deployment, broken[0].reason.splitlines()
+                last = lines[-1].strip() if lines else "it ended without a word"
+                return f"deployment {name} does not start: {last} (`fs logs` shows more)"
         if not self._state.failing:
             self._failing_since_s = None
             return None

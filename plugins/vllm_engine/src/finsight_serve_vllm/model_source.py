@@ -1,6 +1,7 @@
 """What a deployment's `model:` names: the wheel's model, a folder on this machine, or one on a hub."""
 
 import difflib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +55,26 @@ def _check_folder(folder: Path) -> Sequence[Problem]:
         return [Problem(f"{folder} holds no config.json", "give the folder that a model was saved to", "model")]
     if not any(path.suffix in (".safetensors", ".bin", ".pt", ".gguf") for path in folder.iterdir()):
         return [Problem(f"{folder} holds no weights", "copy the model's *.safetensors there", "model")]
-    return []
+    broken = [path.name for path in sorted(folder.glob("*.safetensors")) if not _is_whole(path)]
+    return [
+        Problem(f"{folder / name} is cut short or no safetensors file", "copy or download it again", "model")
+        for name in broken
+    ]
+
+
+def _is_whole(safetensors: Path) -> bool:
+    """Its header's length, the header, and as many bytes as the header speaks of (huggingface.co/docs/safetensors)."""
+    size = safetensors.stat().st_size
+    with safetensors.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= size - 8:
+            return False
+        try:
+            tensors = json.loads(file.read(length))
+            ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
+            return 8 + length + max(ends, default=0) == size
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            return False
 
 
 def _check_revision(model: str, revision: str | None) -> Sequence[Problem]:
