@@ -6,7 +6,7 @@ from typing import Any
 from finsight_serve.cli.plugins import describe_options
 from finsight_serve.host import Host
 from finsight_serve.plugin import Kind
-from finsight_serve.stack.model import StackFile
+from finsight_serve.stack.model import entry_schema
 
 OURS = "finsight-serve"
 INTRO = """\
@@ -28,10 +28,65 @@ deployments:
 A unit stands at the end of a name: `_s` is seconds, `_ms` milliseconds, `_bytes` bytes. Every key that is not listed
 here is an error. This page is made from the code by `docs/fs_yaml.py`.
 """
+POLICY = """\
+Of a deployment, or of a window. Names and meanings are Ray Serve's.
+
+Three ways to write one: its fields; `policy: module:NAME`, which names a policy in a Python module; or both, `from:
+module:NAME` and the fields that differ. Modules are looked for beside fs.yaml first, then where Python looks. What
+`NAME` may be: an `AutoscalingPolicy`, or Ray Serve's own `AutoscalingConfig`, whose unset fields mean what they mean to
+Ray, and whose deprecated smoothing factors count; a field that is set there and that is not listed here is refused.
+
+```python
+from finsight_serve.policy import AutoscalingPolicy, market_hours
+
+DEFAULT = AutoscalingPolicy(
+    min_replicas=1,
+    max_replicas=4,
+    schedule=(market_hours("XNYS", min_replicas=2, lead_s="measured"),),
+)
+```
+
+A module is read when a command reads fs.yaml. `fs serve` and `fs apply` store the numbers that they found: a file that
+is changed later counts from the next `fs apply` on, and a controller that restarts needs neither the file nor Python's
+path. It is read in a process of its own, which runs with your environment and rights, `fs validate` included: name only
+modules that you trust. What it prints is dropped. After 60 s it is stopped with all that it started; the environment
+variable `FS_POLICY_TIMEOUT_S` sets another limit."""
+SCHEDULE = """\
+Of a policy: a list of windows. Each says when by exactly one of `calendar`, `weekly` and `cron`; and what holds then: a
+policy of its own, all of whose numbers hold, or a raised floor, or a lowered ceiling. Where windows overlap, the
+highest floor counts.
+
+```yaml
+name: scheduled
+deployments:
+  - name: chat
+    model: smollm2
+    policy:
+      max_replicas: 4
+      schedule:
+        - name: market-hours
+          calendar: {exchange: XNYS, start: "09:00", end: "16:00"}
+          policy: {min_replicas: 2, max_replicas: 4, smoothing_factor: 1.0}
+        - name: evenings
+          weekly: {days: [mon, tue, wed, thu, fri], start: "18:00", end: "02:00", timezone: Europe/London}
+          min_replicas: 3
+          lead_s: measured
+        - name: night
+          cron: {start: "0 1 * * *", end: "0 5 * * *", timezone: UTC}
+          max_replicas: 2
+```"""
 SECTIONS = {  # heading → the model's name in the schema, "" for the whole file; then what to know beforehand
     "The file": ("", ""),
     "deployments": ("DeploymentEntry", "A list; at least one."),
-    "policy": ("AutoscalingPolicy", "Of a deployment. Names and meanings are Ray Serve's."),
+    "policy": ("AutoscalingPolicy", POLICY),
+    "schedule": ("Window", SCHEDULE),
+    "calendar": (
+        "TradingHours",
+        "Of a window: on the days on which an exchange trades. A day that closes early ends the hours at its close.",
+    ),
+    "weekly": ("WeeklyHours", "Of a window: on the same weekdays of every week, holidays or not."),
+    "cron": ("CronHours", "Of a window: from each time that `start` names to the next that `end` names."),
+    "slo": ("ServiceLevel", "Of a policy. Read by `fs policy lint`, simulation and alerts; no orchestrator sees it."),
     "health": ("HealthRules", "The same for all deployments."),
     "tenants": (
         "TenantEntry",
@@ -48,14 +103,19 @@ KINDS: Mapping[Kind, tuple[str, str]] = {
 TYPES = {
     "DeploymentEntry": "[deployment](#deployments)",
     "TenantEntry": "[tenant](#tenants)",
-    "AutoscalingPolicy": "[policy](#policy)",
+    "text or AutoscalingPolicy": "text or [policy](#policy)",
+    "list of Window": "list of [window](#schedule)",
+    "TradingHours": "[hours](#calendar)",
+    "WeeklyHours": "[hours](#weekly)",
+    "CronHours": "[hours](#cron)",
+    "ServiceLevel": "[promise](#slo)",
     "HealthRules": "[rules](#health)",
     "PluginEntry": "text or mapping",
 }
 
 
 def generate(host: Host) -> str:
-    schema = StackFile.model_json_schema()
+    schema = entry_schema()
     parts = [INTRO]
     for heading, (name, note) in SECTIONS.items():
         part = schema["$defs"][name] if name else schema

@@ -16,19 +16,10 @@ from typing import Any
 
 from pydantic import BaseModel
 from ray import serve
-from ray.serve.config import AutoscalingConfig
 
 from finsight_serve.host import Host, env_for
 
-AUTOSCALING = AutoscalingConfig(
-    min_replicas=1,
-    max_replicas=4,
-    target_ongoing_requests=10,
-    upscale_delay_s=30,
-    downscale_delay_s=300,
-    upscaling_factor=0.5,  # the policy's smoothing_factor, which Ray has split in two
-    downscaling_factor=0.5,
-)
+from .autoscaling_policy import DEFAULT_AUTOSCALING
 
 
 class Arguments(BaseModel):
@@ -37,7 +28,7 @@ class Arguments(BaseModel):
     engine_options: dict[str, Any] = {}
 
 
-@serve.deployment(autoscaling_config=AUTOSCALING, max_ongoing_requests=256, health_check_period_s=10)
+@serve.deployment(autoscaling_config=DEFAULT_AUTOSCALING, max_ongoing_requests=256, health_check_period_s=10)
 @serve.ingress()  # no app: `__serve_build_asgi_app__` makes it when a replica starts
 class Engine:
     def __init__(self, asgi: str, argv: tuple[str, ...], env: dict[str, str]) -> None:

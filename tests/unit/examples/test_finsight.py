@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from finsight_serve.host import Host
-from finsight_serve.stack import Stack, load_stack
+from finsight_serve.policy import AutoscalingPolicy, ServiceLevel, TradingHours, Window, as_policy
+from finsight_serve.stack import Stack, load_policy, load_stack
 from finsight_serve.testing import find_free_port
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "finsight"
@@ -22,28 +23,53 @@ KEY = "the-replicas-key"
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
+    pytest.importorskip("ray.serve", reason="the example's policy is made of Ray's classes")
     return load_stack(EXAMPLE / "fs.yaml", Host())
 
 
 def test_its_stack_is_what_the_readme_says(stack: Stack) -> None:
     assert [tenant.deployment for tenant in stack.tenants] == ["finsight"] * 5
-    (deployment,) = stack.deployments
-    assert (deployment.policy.min_replicas, deployment.policy.max_replicas) == (1, 4)
     assert (stack.probe.options["timeout_s"], stack.health.failures_before_eviction) == (10, 2)
 
 
+DEFAULT = AutoscalingPolicy(
+    min_replicas=1,
+    max_replicas=4,
+    target_ongoing_requests=10,
+    upscale_delay_s=30,
+    downscale_delay_s=300,
+    smoothing_factor=0.5,
+)
+MARKET_HOURS = AutoscalingPolicy(
+    min_replicas=2,
+    max_replicas=4,
+    target_ongoing_requests=10,
+    upscale_delay_s=30,
+    downscale_delay_s=300,
+    smoothing_factor=1.0,  # the file leaves it out, and that is what Ray takes for granted
+)
+NEW_YORK = TradingHours(exchange="XNYS", start="09:00", end="16:00", timezone="America/New_York")
+
+
+def test_its_policy_is_the_one_of_the_python_file(stack: Stack) -> None:
+    window = Window(name="market-hours", calendar=NEW_YORK, policy=MARKET_HOURS)
+    assert stack.deployments[0].policy == replace(DEFAULT, schedule=(window,))
+
+
+def test_its_policy_without_rays_classes_says_the_same() -> None:
+    policy = load_policy("serving.policy:PLATFORM", EXAMPLE)
+    window = Window(name="market-hours", calendar=NEW_YORK, policy=MARKET_HOURS, lead_s="measured")
+    assert policy == replace(DEFAULT, slo=ServiceLevel(p99_wait_s=1), schedule=(window,))
+
+
 def test_the_plain_ray_application_builds_with_the_same_policy(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray.serve", reason="Ray is not installed")
     monkeypatch.syspath_prepend(EXAMPLE)
-    from serving.ray_serve_app import AUTOSCALING, Arguments, build
+    from serving.ray_serve_app import Arguments, build
 
     application = build(Arguments(engine="sim", model="demo", engine_options={"ttft_s": 0.5}))
     bound = application._bound_deployment
     assert bound.init_args == ("finsight_serve_sim.app:factory", ("--model", "demo", "--ttft-s=0.5"), {})
-    policy = asdict(stack.deployments[0].policy)
-    factor = policy.pop("smoothing_factor")
-    assert (AUTOSCALING.upscaling_factor, AUTOSCALING.downscaling_factor) == (factor, factor)
-    assert {name: getattr(AUTOSCALING, name) for name in policy} == policy
+    assert as_policy(bound._deployment_config.autoscaling_config) == DEFAULT
 
 
 @contextmanager

@@ -193,6 +193,16 @@ def with_chat(lines: str) -> str:
         (with_chat("policy: {upscale_delay_s: .nan}"), "fs.yaml:5: deployments[0].policy.upscale_delay_s: must be a finite number, found .nan"),
         (with_chat("policy: {upscale_delay_s: -3}"), "fs.yaml:5: deployments[0].policy.upscale_delay_s: must be at least 0, found -3"),
         (with_chat("policy: {min_replicas: 3, max_replicas: 2}"), "fs.yaml:5: deployments[0].policy.max_replicas: must be at least min_replicas (3), found 2"),
+        (with_chat("policy: {on_signal_loss: hald}"), 'fs.yaml:5: deployments[0].policy.on_signal_loss: must be hold, floor or a whole number, found "hald"; did you mean hold?'),
+        (with_chat("policy: {on_signal_loss: 2}"), "fs.yaml:5: deployments[0].policy.on_signal_loss: must be from min_replicas (1) to max_replicas (1), found 2"),
+        (with_chat("policy:\n  max_replicas: 4\n  schedule:\n    - cron: {start: 0 9 * * *, end: 0 16 * * *, timezone: UTC}\n      min_replicas: 5"), "fs.yaml:9: deployments[0].policy.schedule[0].min_replicas: must be at most max_replicas (4), found 5"),
+        (with_chat("policy:\n  schedule:\n    - cron: {start: 0 9 * * *, end: 0 16 * * *, timezone: Mars}\n      min_replicas: 1"), "fs.yaml:7: deployments[0].policy.schedule[0].cron.timezone: no IANA time zone is named Mars"),
+        (with_chat("policy:\n  schedule:\n    - weekly: {start: 9:00, end: 16:00, timezone: UTC}\n      min_replicas: 1"), "fs.yaml:7: deployments[0].policy.schedule[0].weekly.start: must be a time of day as 09:00 or 09:00:30, found 9:00"),
+        (with_chat("policy:\n  schedule:\n    - weekly: {start: 09:00, timezone: UTC}\n      min_replicas: 1"), "fs.yaml:7: deployments[0].policy.schedule[0].weekly.end: is required, and missing"),
+        (with_chat("policy:\n  schedule:\n    - weekly: {start: 09:00, end: 10:00, timezone: UTC, days: [mon, tu]}\n      min_replicas: 1"), "fs.yaml:7: deployments[0].policy.schedule[0].weekly.days[1]: must be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun', found \"tu\"; did you mean tue?"),
+        (with_chat("policy:\n  schedule:\n    - min_replicas: 1\n      lead_s: mesured\n      weekly: {start: 09:00, end: 10:00, timezone: UTC}"), 'fs.yaml:8: deployments[0].policy.schedule[0].lead_s: must be measured or a number, found "mesured"; did you mean measured?'),
+        (with_chat("policy:\n  schedule:\n    - min_replicas: 1\n      lead_s: .inf\n      weekly: {start: 09:00, end: 10:00, timezone: UTC}"), "fs.yaml:8: deployments[0].policy.schedule[0].lead_s: must be a finite number, found .inf"),
+        (with_chat("policy: {slo: {p99_wait_s: 0}}"), "fs.yaml:5: deployments[0].policy.slo.p99_wait_s: must be greater than 0, found 0"),
         (with_chat("policy: [1, 2]"), "fs.yaml:5: deployments[0].policy: must be a mapping, found a list of 2"),
         (with_chat("engine_options: 5"), "fs.yaml:5: deployments[0].engine_options: must be a mapping, found 5"),
         ("name: a\ndeployments: []", "fs.yaml:2: deployments: List must have at least 1 item, found an empty list"),
@@ -302,3 +312,15 @@ def test_problems_say_where_they_are(one_of_each: Foreign) -> None:
         load(one_of_each, with_chat("policy:\n  min_replica: 1"))
     (problem,) = caught.value.problems
     assert (problem.line, problem.column, problem.field) == (6, 7, "deployments[0].policy.min_replica")
+
+
+def test_what_only_a_calendar_knows_is_told_at_its_line_beside_other_mistakes(one_of_each: Foreign) -> None:
+    text = (
+        with_chat("policy:\n  schedule:\n    - name: a\n      min_replicas: 1\n      calendar: {exchange: XNYX}")
+        + "nam: x\n"
+    )
+    calendar, name = errors(one_of_each, text)
+    assert (
+        calendar.startswith("fs.yaml:9: deployments[0].policy.schedule[0].calendar.exchange: ") and "XNYX" in calendar
+    )
+    assert name == "fs.yaml:10: nam: unknown key; did you mean name?"

@@ -20,7 +20,18 @@ def test_it_is_a_json_schema(one_of_each: Foreign) -> None:
     Draft202012Validator.check_schema(schema(Host()))
 
 
-@pytest.mark.parametrize("text", [SMALL, FULL, SMALL + "backend: acme\nbackends: {acme: {width: 7}}\nprobe: acme\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALL,
+        FULL,
+        SMALL + "backend: acme\nbackends: {acme: {width: 7}}\nprobe: acme\n",
+        SMALL + "    policy: serving.policy:DEFAULT",
+        SMALL + "    policy: {from: 'serving.policy:DEFAULT', max_replicas: 3}",
+        SMALL + "    policy: {schedule: [{calendar: {exchange: XNYS}, policy: 'serving.policy:DEFAULT'}]}",
+        SMALL + "    policy: {schedule: [{weekly: {start: '09:00', end: '10:00', timezone: UTC}, lead_s: measured}]}",
+    ],
+)
 def test_accepts_what_loads(one_of_each: Foreign, text: str) -> None:
     assert valid(one_of_each, text)
 
@@ -40,6 +51,11 @@ def test_accepts_what_loads(one_of_each: Foreign, text: str) -> None:
         SMALL + "    engine: acme\n    engine_options: {weight: x}",
         SMALL + "    engine: acne",
         SMALL + "    policy: {min_replica: 1}",
+        SMALL + "    policy: default",
+        SMALL + "    policy: {from: serving/policy.py}",
+        SMALL + "    policy: {schedule: [{calendar: {exchnge: XNYS}}]}",
+        SMALL + "    policy: {schedule: [{cron: {start: '0 9 * * *'}}]}",
+        SMALL + "    policy: {on_signal_loss: hald}",
         SMALL.replace("small", "My Stack"),
         "name: a\ndeployments: []",
     ],

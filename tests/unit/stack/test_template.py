@@ -60,3 +60,10 @@ def test_unknown_choice(one_of_each: Foreign) -> None:
 def test_none_installed(foreign: Foreign) -> None:
     with pytest.raises(UserError, match=r"^no orchestrator is installed; `fs plugins list` shows what is$"):
         template(Host())
+
+
+def test_the_example_of_a_schedule_is_one(one_of_each: Foreign, tmp_path: Path) -> None:
+    text = template(Host())
+    (example,) = re.findall(r"# For example: (.*)", text)
+    policy = load(tmp_path, re.sub(r"#schedule: \[\]", f"schedule: {example}", text)).deployments[0].policy
+    assert [window.name for window in policy.schedule] == ["market-hours"]

@@ -14,17 +14,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .facts import Fact, StopAsked, TenantKeyIssued
+from .facts import Fact, StackAmended, StopAsked, TenantKeyIssued
 from .status import Status
 
 SOCKET_NAME = "controller.sock"
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
 
 _STATUS = TypeAdapter(Status)
-_INTENTS: TypeAdapter[StopAsked | TenantKeyIssued] = TypeAdapter(StopAsked | TenantKeyIssued)
+Intent = StackAmended | StopAsked | TenantKeyIssued
+_INTENTS: TypeAdapter[Intent] = TypeAdapter(Intent)
 
 
-def intent_json(fact: StopAsked | TenantKeyIssued) -> bytes:
+def intent_json(fact: Intent) -> bytes:
     return _INTENTS.dump_json(fact)
 
 
@@ -37,13 +38,16 @@ def socket_path(folder: Path) -> Path:
 
 
 def build_api(
-    status: Callable[[], Status], is_ready: Callable[[], bool], intend: Callable[[Fact], Awaitable[None]]
+    status: Callable[[], Status],
+    is_ready: Callable[[], bool],
+    is_settled: Callable[[], bool],
+    intend: Callable[[Fact], Awaitable[None]],
 ) -> Starlette:
     async def get_status(_: Request) -> Response:
         return Response(_STATUS.dump_json(await run_sync(status)), media_type="application/json")
 
     async def get_ready(_: Request) -> JSONResponse:
-        return JSONResponse({"ready": is_ready()})
+        return JSONResponse({"ready": is_ready(), "settled": is_settled()})
 
     async def post_intent(request: Request) -> JSONResponse:
         await intend(_INTENTS.validate_json(await request.body()))

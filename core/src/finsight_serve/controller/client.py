@@ -5,8 +5,7 @@ from pathlib import Path
 import httpx
 from pydantic import TypeAdapter
 
-from .api import SOCKET_NAME, intent_json
-from .facts import StopAsked, TenantKeyIssued
+from .api import SOCKET_NAME, Intent, intent_json
 from .status import Status
 
 ANSWER_TIMEOUT_S = 10.0
@@ -29,7 +28,12 @@ class Client:
         answer = self._call("GET", "/ready")
         return answer is not None and bool(answer.json()["ready"])
 
-    def intend(self, fact: StopAsked | TenantKeyIssued) -> bool:
+    def is_settled(self) -> bool:
+        """Whether all that is wanted now has been applied."""
+        answer = self._call("GET", "/ready")
+        return answer is not None and bool(answer.json()["settled"])
+
+    def intend(self, fact: Intent) -> bool:
         return self._call("POST", "/intents", intent_json(fact)) is not None
 
     def _call(self, method: str, path: str, content: bytes | None = None) -> httpx.Response | None:

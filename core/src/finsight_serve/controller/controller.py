@@ -20,15 +20,17 @@ from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
 from .api import build_api, serve_api, socket_path
 from .backoff import backoff_s
-from .facts import Fact, StopAsked
+from .facts import Fact, StopAsked, TimePassed
 from .memory import documents, recall
 from .probing import Prober, Target
 from .reduce import reduce
+from .scaling import is_cut_over_due
 from .state import LOAD_BALANCER, State
 from .status import Status, describe, what_is_awaited
 from .want import Wants, all_deployments_are_ready, is_stopped, route_table, want
 
 LEDGER_BATCH_S = 0.5
+CLOCK_PERIOD_S = 1.0  # looking costs microseconds, and a clock may be set or a machine sleep
 WAITING_LINE_PERIOD_S = 10.0
 START_PATIENCE_S = 120.0  # with a want that can't be applied, before a first start is given up
 LEDGER_SHOWN_S = 24 * 3600.0  # by `fs status`
@@ -91,9 +93,10 @@ class Controller:
                 tasks.start_soon(backend.run)
             tasks.start_soon(self._prober.run)
             tasks.start_soon(self._tail_ledger)
+            tasks.start_soon(self._tell_the_time)
             tasks.start_soon(self._say_what_is_awaited)
             tasks.start_soon(self._hear_signals, tasks.cancel_scope)
-            app = build_api(self.status, lambda: self.is_ready, self._intend)
+            app = build_api(self.status, lambda: self.is_ready, self._is_settled, self._intend)
             tasks.start_soon(serve_api, app, socket_path(self._folder))
             async for fact in self._facts:
                 await self._decide(fact)
@@ -122,6 +125,19 @@ class Controller:
             and all_deployments_are_ready(self._state, stack)
             and self._edge.in_force == route_table(self._state)
         )
+
+    def _is_settled(self) -> bool:
+        wants = want(self._state)
+        return all(self._backends[name].in_force == specs for name, specs in wants.backends.items()) and (
+            wants.routes is None or self._edge.in_force == wants.routes
+        )
+
+    async def _tell_the_time(self) -> None:
+        """Cut-overs come by time alone; everything else that happens is a fact of its own."""
+        while True:
+            await self._clock.sleep(CLOCK_PERIOD_S)
+            if is_cut_over_due(self._state.durable, max(self._clock.now(), self._state.now_s)):
+                await self._send.send(TimePassed())
 
     def status(self) -> Status:
         """Reads the databases, so it belongs on a thread where the event loop runs."""

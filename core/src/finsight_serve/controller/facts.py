@@ -24,6 +24,18 @@ class TenantKeyIssued:
 
 
 @dataclass(frozen=True)
+class StackAmended:
+    """The same stack with other policies, health rules or limits: nothing has to be built or started anew."""
+
+    stack: Stack
+
+
+@dataclass(frozen=True)
+class TimePassed:
+    """Nothing but the time has changed."""
+
+
+@dataclass(frozen=True)
 class Seen:
     backend: str
     observed: Observed
@@ -60,4 +72,5 @@ class StopAsked:
     keep: frozenset[str]  # backends to detach from; `fs down` keeps none
 
 
-Fact = StackChosen | TenantKeyIssued | Seen | Unseen | Applied | NotApplied | Probed | StopAsked
+News = StackChosen | StackAmended | TenantKeyIssued | Seen | Unseen | Applied | NotApplied | Probed | StopAsked
+Fact = News | TimePassed

@@ -9,6 +9,8 @@ from ..domain import Event
 from ..domain.health import HealthRules, ReplicaHealth, choose_evictions, judge
 from ..plugin import Launch, Replica
 from . import facts
+from .amendment import obstacles
+from .scaling import follow_schedules, measure_starts
 from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State, Stopping
 from .want import all_deployments_are_ready, route_table, routed_replicas
 
@@ -24,7 +26,9 @@ class Step:
 def reduce(state: State, fact: facts.Fact, now_s: float) -> Step:
     """The state after `fact`, and what of it people should hear. `now_s` never steps back: the clock may."""
     before = replace(state, now_s=max(now_s, state.now_s))
-    after, told = _take(before, fact)
+    after, told = (before, []) if isinstance(fact, facts.TimePassed) else _take(before, fact)
+    after, cut_over = follow_schedules(state, after)
+    told = [*told, *cut_over]
     after = _number_routes(before, after)
     if after.durable.route_version != before.durable.route_version:
         ready = len(route_table(after).replicas)
@@ -36,10 +40,12 @@ def reduce(state: State, fact: facts.Fact, now_s: float) -> Step:
 Told = list[tuple[str, str, str]]
 
 
-def _take(state: State, fact: facts.Fact) -> tuple[State, Told]:
+def _take(state: State, fact: facts.News) -> tuple[State, Told]:
     match fact:
         case facts.StackChosen():
             return _choose_stack(state, fact), [("stack_chosen", fact.stack.name, _describe(fact))]
+        case facts.StackAmended():
+            return _amend_stack(state, fact)
         case facts.TenantKeyIssued():
             keys = {**state.durable.tenant_key_sha256, fact.tenant: (fact.key_sha256,)}
             durable = replace(state.durable, tenant_key_sha256=keys)
@@ -77,8 +83,21 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> State:
         served_models=fact.served_models,
         replica_keys=keys,
         retired={name: ref for name, ref in earlier.items() if name not in used},
+        cold_starts_s={
+            name: starts
+            for name, starts in old.cold_starts_s.items()
+            if name in keys and name in old.replica_keys and keys[name] == old.replica_keys[name]
+        },
     )
     return replace(state, durable=durable, stopping=None)
+
+
+def _amend_stack(state: State, fact: facts.StackAmended) -> tuple[State, Told]:
+    """What is no amendment was one when it was asked for: another stack has been chosen since."""
+    if state.durable.stack is None or any(obstacles(state.durable.stack, fact.stack)):
+        return state, [("amendment_refused", fact.stack.name, "the stack has changed meanwhile")]
+    durable = replace(state.durable, stack=fact.stack)
+    return replace(state, durable=durable), [("stack_amended", fact.stack.name, "its numbers were changed")]
 
 
 def _routed_ids(durable: Durable, deployment: str) -> frozenset[str]:
@@ -109,8 +128,9 @@ def _see(state: State, fact: facts.Seen) -> tuple[State, Told]:
             told.append((f"replica_{replica.state}", replica.id, _replica_reason(replica)))
     present = {replica.id for replica in fact.observed.replicas}
     told += [("replica_gone", gone, f"of {known[gone].deployment}") for gone in known if gone not in present]
+    after = measure_starts(state, fact.backend, fact.observed)
     after = replace(
-        state,
+        after,
         observed={**state.observed, fact.backend: fact.observed},
         unreachable=_without(state.unreachable, fact.backend),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..domain import AutoscalingPolicy
 from ..domain.health import ReplicaHealth
 from ..plugin import Launch, Observed, Replica
 from ..stack.values import PluginRef, Stack
@@ -43,6 +44,8 @@ class Durable:
     route_version: int = 0
     route_sha256: str = ""  # of the table that bears that number
     routed: Mapping[str, tuple[Replica, ...]] = field(default_factory=dict)  # backend → what it routes to
+    policies_in_force: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)  # deployment → the numbers now
+    cold_starts_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # deployment → its last starts
     serving: bool = False  # every deployment has been ready since the last `down`
 
 
@@ -70,6 +73,7 @@ class State:
     failing: Mapping[str, str] = field(default_factory=dict)  # backend → why its want could not be applied
     health: Mapping[str, ReplicaHealth] = field(default_factory=dict)
     load: Mapping[str, ReplicaLoad] = field(default_factory=dict)
+    starting_since_s: Mapping[str, float] = field(default_factory=dict)  # replica id → when it was first seen
     stopping: Stopping | None = None
     now_s: float = 0.0
 

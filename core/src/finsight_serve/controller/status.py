@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ..domain import Event
 from ..plugin import Replica
 from ..store import Totals
+from .scaling import cold_start_s, describe_next_cut_over
 from .state import LOAD_BALANCER, State
 
 
@@ -21,12 +22,14 @@ class DeploymentStatus:
     name: str
     backend: str
     model: str
-    min_replicas: int
+    min_replicas: int  # now: a window may have raised it
     max_replicas: int
     ready: int
     starting: int
     running: float | None  # requests, summed over the replicas that say
     waiting: float | None
+    cold_start_s: float | None  # the longest of the last measured starts
+    next_cut_over: str  # when, and what happens then; "" where the policy has no schedule
 
 
 @dataclass(frozen=True)
@@ -134,16 +137,19 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
     own = [replica for replica in replicas if replica.deployment == name]
     running = [replica.running for replica in own if replica.running is not None]
     waiting = [replica.waiting for replica in own if replica.waiting is not None]
+    numbers = state.durable.policies_in_force.get(name, deployment.policy)
     return DeploymentStatus(
         name,
         deployment.backend,
         state.durable.served_models.get(name, deployment.model),
-        deployment.policy.min_replicas,
-        deployment.policy.max_replicas,
+        numbers.min_replicas,
+        numbers.max_replicas,
         sum(replica.state == "ready" for replica in own),
         sum(replica.state == "starting" for replica in own),
         sum(running) if running else None,
         sum(waiting) if waiting else None,
+        cold_start_s(state.durable, name),
+        describe_next_cut_over(state.durable, deployment, state.now_s),
     )
 
 

@@ -60,7 +60,7 @@ def _spec(durable: Durable, deployment: Deployment) -> DeploymentSpec:
     env = {**launch.env, KEY_HASHES_ENV: _accepted_hashes(durable.replica_keys[deployment.name])}
     place = Place(deployment.backend, deployment.name)
     evict = frozenset(replica_id for replica_id, at in durable.evicting.items() if at == place)
-    return DeploymentSpec(deployment.name, replace(launch, env=env), deployment.policy, evict)
+    return DeploymentSpec(deployment.name, replace(launch, env=env), durable.policies_in_force[deployment.name], evict)
 
 
 def _accepted_hashes(keys: ReplicaKeys) -> str:

@@ -138,10 +138,10 @@ class Window:
             raise FieldError("policy", "has bounds of its own: leave out min_replicas and max_replicas")
         if self.policy is not None and self.policy.schedule:
             raise FieldError("policy", "must not have a schedule of its own")
-        for name in ("min_replicas", "max_replicas"):
+        for name, least in (("min_replicas", 0), ("max_replicas", 1)):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise FieldError(name, f"must be at least 0, found {value}")
+            if value is not None and value < least:
+                raise FieldError(name, f"must be at least {least}, found {value}")
         if self.lead_s != "measured" and (isinstance(self.lead_s, str) or self.lead_s < 0):
             raise FieldError("lead_s", f"must be at least 0, or measured, found {self.lead_s}")
 

@@ -11,8 +11,11 @@ from pydantic import ValidationError
 from ..host import Host, PluginError, label
 from ..plugin import Kind
 from .document import Document, read_document
-from .model import BackendEntry, PluginEntry, StackFile
+from .model import BackendEntry, PluginEntry, StackFile, entry_schema
+from .policies import validate
 from .problem import Path, StackErrors, StackProblem
+from .python_policies import PolicyModules
+from .references import expand
 from .values import Deployment, PluginRef, Stack, Tenant
 from .wording import explain, suggest
 
@@ -22,22 +25,25 @@ COMMAND_LINE: Path = ("--backend",)
 def load_stack(
     path: File, host: Host, *, backend: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Stack:
-    """Reads and validates `path`; the plugins that it names are imported for their options.
+    """Reads and validates `path`; the plugins that it names are imported for their options, and the Python modules of
+    its policies in processes of their own.
 
     `backend` takes the place of the file's default backend. `overrides` puts values at dotted paths
     (`backends.east.address`). Raises `StackErrors` with every problem; changes nothing.
     """
     document = read_document(path).replaced(overrides or {})
+    document = expand(document, PolicyModules(path.parent))
     document = replace(document, marks={**document.marks, COMMAND_LINE: None})
     problems = list(document.problems)
     model: StackFile | None = None
     try:
         model = StackFile.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
-        found = explain(error, StackFile.model_json_schema(), document.data)
+        found = explain(error, entry_schema(), document.data)
         explained = [document.problem(place, message) for place, message in found]
         unread = {problem.field for problem in problems}  # the model only sees a gap there
         problems += [problem for problem in explained if problem.field not in unread]
+    problems += _schedule_problems(document)
     problems += _name_problems(document)
     plugins = _Plugins(document, host, backend)
     plugins.resolve()
@@ -77,6 +83,14 @@ def _name_problems(document: Document) -> Iterator[StackProblem]:
     for path, name in _texts(document, "tenants", "deployment"):
         if name not in deployments:
             yield document.problem(path, f"no deployment is named {name}{suggest(name, deployments)}")
+
+
+def _schedule_problems(document: Document) -> Iterator[StackProblem]:
+    for index in _indices(document, "deployments"):
+        path: Path = ("deployments", index, "policy")
+        policy, found = validate(document.get(*path) or {})
+        if policy is not None:  # otherwise the model has complained of it
+            yield from (document.problem((*path, *place), message) for place, message in found)
 
 
 def _texts(document: Document, section: str, key: str) -> Iterator[tuple[Path, str]]:

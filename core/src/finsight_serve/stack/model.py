@@ -7,9 +7,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ..domain import AutoscalingPolicy, FieldError
 from ..domain.health import HealthRules
+from .python_policies import REFERENCE
 
 NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 MAX_NAME = 40
+
+SCHEDULE_EXAMPLE = [{"name": "market-hours", "calendar": {"exchange": "XNYS"}, "min_replicas": 2, "lead_s": "measured"}]
 
 
 def check_name(name: str) -> str:
@@ -72,7 +75,7 @@ class DeploymentEntry(Entry):
     backend: str | None = None
     """Where it runs; the stack's `backend` unless given."""
     policy: AutoscalingPolicy = AutoscalingPolicy()
-    """How many replicas, and how fast their number follows the load."""
+    """How many replicas, and how fast their number follows the load: fields, or `module:NAME` of a Python policy."""
 
 
 class TenantEntry(Entry):
@@ -82,6 +85,12 @@ class TenantEntry(Entry):
     """The deployment that answers it."""
     max_ongoing_requests: Annotated[int, Field(ge=1)] | None = None
     """Requests in work at a time; more are answered 429. No limit unless given."""
+
+
+class PolicyEntry(Entry):
+    """A policy by itself: a plain dataclass takes strictness from what is around it."""
+
+    policy: AutoscalingPolicy
 
 
 class StackFile(Entry):
@@ -101,3 +110,26 @@ class StackFile(Entry):
     """Models to serve, each with its engine and its policy."""
     tenants: list[TenantEntry] = []
     """Who may call; one named `default` on the first deployment unless given."""
+
+
+def entry_schema(model: type[Entry] = StackFile) -> dict[str, Any]:
+    """The model's JSON Schema, with the Python policies that are spelled out before the model sees them."""
+    schema = model.model_json_schema()
+    reference = {"type": "string", "pattern": f"^{REFERENCE.pattern}$"}
+    definitions = schema["$defs"]
+    policy = definitions["AutoscalingPolicy"]
+    policy["properties"]["schedule"]["examples"] = [SCHEDULE_EXAMPLE]
+    policy["properties"] = {
+        "from": {
+            "anyOf": [reference, {"type": "null"}],
+            "default": None,
+            "description": "`module:NAME` of a Python policy: what it says holds where nothing else is said here.",
+        },
+        **policy["properties"],
+    }
+    window = definitions["Window"]["properties"]["policy"]
+    window["anyOf"] = [reference, *window["anyOf"]]
+    if deployment := definitions.get("DeploymentEntry"):
+        inline = deployment["properties"]["policy"]
+        inline["anyOf"] = [reference, {"$ref": inline.pop("$ref")}]
+    return schema

@@ -7,16 +7,25 @@ from pydantic import BaseModel
 
 from ..host import Host, PluginError
 from ..plugin import Kind
-from .model import BackendEntry, PluginEntry, StackFile
+from .model import BackendEntry, PluginEntry, entry_schema
 
+DOMAIN = (
+    "AutoscalingPolicy",
+    "CronHours",
+    "HealthRules",
+    "ServiceLevel",
+    "TradingHours",
+    "WeeklyHours",
+    "Window",
+)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(host: Host, report: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     """Imports every plugin that brings options. One that can't be loaded is left out and named to `report`."""
-    root = StackFile.model_json_schema()
+    root = entry_schema()
     definitions: dict[str, Any] = root["$defs"]
-    for name in ("AutoscalingPolicy", "HealthRules"):
+    for name in DOMAIN:
         del definitions[name]["description"]  # written for readers of the code
     stack = root["properties"]
 

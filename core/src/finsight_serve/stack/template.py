@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UserError
 from ..host import Host, label
 from ..plugin import Kind
-from .model import BackendEntry, PluginEntry, StackFile
+from .model import BackendEntry, PluginEntry, entry_schema
 
 POLICY = {
     "min_replicas": 1,
@@ -42,6 +42,7 @@ class Block:
         for key in dict.fromkeys([*self.values, *properties]):
             part = properties.get(key, {})
             lines += [f"# {line}" for line in wrap(" ".join(part.get("description", "").split()), 100)]
+            lines += [f"# For example: {json.dumps(example)}" for example in part.get("examples", ())]
             lines += _setting(key, self.values[key]) if key in self.values else [f"{mark}{key}: {_default(part)}"]
         return lines
 
@@ -92,7 +93,7 @@ def template(
     """
     orchestrator = _choose(host, "orchestrator", backend, "--backend")
     engine = _choose(host, "engine", engine, "--engine")
-    schema = StackFile.model_json_schema()
+    schema = entry_schema()
     parts = schema["$defs"]
     backend_block = _plugin(host, "orchestrator", orchestrator, BackendEntry.selector)
     deployment = Block(

@@ -1,11 +1,13 @@
 """pydantic's errors in the words of fs.yaml: what was found, what is allowed, the nearest right spelling."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ..domain import FieldError
 from .problem import Path
@@ -29,24 +31,63 @@ TYPES = {
 
 def explain(error: ValidationError, schema: Mapping[str, Any], data: Any) -> Iterator[tuple[Path, str]]:
     """Path inside `data` and message of each error. `schema` is the model's JSON Schema: it knows what is allowed."""
-    for detail in error.errors(include_url=False):
-        kind, found = detail["type"], detail["input"]
-        path = _real(detail["loc"], data)
-        if kind == "missing" or kind.startswith("missing_"):
-            yield (*path, detail["loc"][-1]), "is required, and missing"
-        elif kind in ("extra_forbidden", "unexpected_keyword_argument"):
-            yield path, f"unknown key{suggest(str(path[-1]), allowed_keys(schema, path[:-1]))}"
-        elif kind in TYPES:
-            yield path, f"must be {TYPES[kind]}, found {_found(found, schema, path)}"
-        elif isinstance(cause := detail.get("ctx", {}).get("error"), FieldError):
-            yield (*path, cause.field), cause.message
-        elif kind == "value_error":
-            yield path, f"{cause}{_unless_shown(str(cause), found, schema, path)}"
+    details = error.errors(include_url=False)
+    places = [_real(detail["loc"], data) for detail in details]
+    unions: dict[Path, list[ErrorDetails]] = {}  # of a union each member complains by itself
+    for detail, path in zip(details, places, strict=True):
+        if _is_type(detail):
+            unions.setdefault(path, []).append(detail)
         else:
-            message = detail["msg"].replace("Input should", "must", 1).replace(" should ", " must ")
-            message = message.replace("at least 1 item after validation, not 0", "at least 1 item")
-            near = _suggest_literal(found, detail.get("ctx", {}))
-            yield path, f"{message}, found {_found(found, schema, path)}{near}"
+            yield from _explain_one(detail, path, schema)
+    for path, members in unions.items():
+        if len(members) > 1:
+            yield path, _explain_union(members, schema, path)
+        else:
+            yield from _explain_one(members[0], path, schema)
+
+
+def field_path(field: str) -> Path:
+    """A `FieldError`'s field as a path: "schedule.0.calendar" has an index in it, "" is the value itself."""
+    return tuple(int(part) if part.isdigit() else part for part in field.split(".") if part)
+
+
+def _is_type(detail: ErrorDetails) -> bool:
+    return detail["type"] in TYPES or detail["type"] == "literal_error"
+
+
+def _explain_union(members: Sequence[ErrorDetails], schema: Mapping[str, Any], path: Path) -> str:
+    words = [word for member in members for word in _expected(member)]
+    types = [TYPES[member["type"]] for member in members if member["type"] in TYPES]
+    *first, last = dict.fromkeys([*words, *types])
+    wanted = f"{', '.join(first)} or {last}" if first else last
+    found = members[0]["input"]
+    near = get_close_matches(str(found), words, n=1)
+    return f"must be {wanted}, found {_found(found, schema, path)}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _expected(detail: ErrorDetails) -> list[str]:
+    """The words that a literal allows."""
+    return re.findall("'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+
+
+def _explain_one(detail: ErrorDetails, path: Path, schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    kind, found = detail["type"], detail["input"]
+    if kind == "missing" or kind.startswith("missing_"):
+        yield (*path, detail["loc"][-1]), "is required, and missing"
+    elif kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        yield path, f"unknown key{suggest(str(path[-1]), allowed_keys(schema, path[:-1]))}"
+    elif kind in TYPES:
+        yield path, f"must be {TYPES[kind]}, found {_found(found, schema, path)}"
+    elif isinstance(cause := detail.get("ctx", {}).get("error"), FieldError):
+        yield (*path, *field_path(cause.field)), cause.message
+    elif kind == "value_error":
+        yield path, f"{cause}{_unless_shown(str(cause), found, schema, path)}"
+    else:
+        message = detail["msg"].replace("Input should", "must", 1).replace(" should ", " must ")
+        message = message.replace("at least 1 item after validation, not 0", "at least 1 item")
+        near = get_close_matches(str(found), _expected(detail), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield path, f"{message}, found {_found(found, schema, path)}{hint}"
 
 
 def suggest(found: str, allowed: Sequence[str]) -> str:
@@ -114,9 +155,3 @@ def _found(value: Any, schema: Mapping[str, Any], path: Path) -> str:
 def _unless_shown(message: str, value: Any, schema: Mapping[str, Any], path: Path) -> str:
     shown = "found" in message or isinstance(value, dict | list)
     return "" if shown else f", found {_found(value, schema, path)}"
-
-
-def _suggest_literal(found: Any, context: Mapping[str, Any]) -> str:
-    expected = str(context.get("expected", ""))
-    near = get_close_matches(str(found), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")], n=1)
-    return f"; did you mean {near[0]}?" if expected and near else ""

@@ -1,0 +1,122 @@
+"""`fs apply`: take changed policies, health rules and limits up, live, after showing what would change."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import (
+    TAKES_BACKEND_FLAGS,
+    backend_flags,
+    backend_option,
+    file_option,
+    say_nothing,
+    state_dir,
+    state_option,
+)
+from .output import Section, render
+
+if TYPE_CHECKING:
+    from ..controller.client import Client
+    from ..controller.facts import StackAmended
+    from ..controller.planning import Preview
+    from ..host import Host
+    from ..stack import Stack
+
+PATIENCE_S = 60.0
+POLL_S = 0.2
+
+
+@click.command(short_help="Change policies, health rules and limits of what runs", context_settings=TAKES_BACKEND_FLAGS)
+@file_option
+@state_option
+@backend_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@backend_flags
+def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backend_flags: tuple[str, ...]) -> None:
+    """Show how fs.yaml differs from what runs, ask, and change it without replacing a replica.
+
+    Policies, health rules and tenants' limits can be changed so; for anything else there is `fs serve`.
+    """
+    from ..controller.amendment import differences
+    from ..controller.client import Client
+    from ..controller.facts import StackAmended
+    from ..errors import UserError
+    from ..host import Host
+    from ..stack import load_stack
+    from .backend_flags import parse_backend_flags
+    from .bringup import compile_problems, refuse
+    from .stored import stored_stack
+
+    host = Host()
+    overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
+    new = load_stack(file, host, backend=backend, overrides=overrides)
+    folder = state_dir(new.name, state)
+    old = stored_stack(folder)
+    client = Client(folder)
+    if client.status() is None:
+        raise UserError(f"{folder}: no controller runs here; `fs serve` starts one, with {file} as it is now")
+    _refuse_what_is_more(file, old, new)
+    changes = list(differences(old, new))
+    if not changes:
+        click.echo(f"Nothing to change: what runs is as {file} says.")
+        return
+    refuse(compile_problems(new, host, folder))
+    amended = StackAmended(new)
+    click.echo(
+        render([Section("changes", "\n".join(changes)), *_artefacts(_preview(new, amended, host, folder))], "table")
+    )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("nobody can be asked here: `fs apply --yes` applies it without a question")
+        click.confirm("Apply it?", abort=True)
+    client.intend(amended)
+    _wait(client)
+    click.echo("Applied.")
+
+
+def _refuse_what_is_more(file: Path, old: "Stack", new: "Stack") -> None:
+    from ..controller.amendment import obstacles
+    from ..errors import UserError
+
+    needs = "that needs `fs serve`: end the running one by SIGTERM first, traffic goes on"
+    found = [f"{file}: {line}; {needs}" for line in obstacles(old, new)]
+    if found:
+        raise UserError("\n".join(found))
+
+
+def _preview(stack: "Stack", amended: "StackAmended", host: "Host", folder: Path) -> "Preview":
+    import anyio
+
+    from ..controller.assembly import build_parts
+    from ..controller.planning import preview
+    from ..processes import SystemClock
+    from .stored import stored_owner, stored_state
+
+    old = stored_state(folder)
+    parts = build_parts(stack, old.durable.retired, host, folder, stored_owner(folder), say_nothing)
+    return anyio.run(preview, old, amended, parts, SystemClock().now())
+
+
+def _artefacts(preview: "Preview") -> Iterator[Section]:
+    changed = [change for change in preview.changes if change.action != "keep"]
+    yield Section("diff", "\n".join(f"{c.backend or 'load balancer'}: {c.artefact}\n{c.diff}" for c in changed))
+
+
+def _wait(client: "Client") -> None:
+    """Until all of it is in force. Raises `UserError` with what keeps it from being so."""
+    from ..errors import UserError
+
+    until_s = time.monotonic() + PATIENCE_S
+    while not client.is_settled():
+        status = client.status()
+        if status is None:
+            raise UserError("the controller ended meanwhile: the change is stored, the next `fs serve` applies it")
+        wrong = [f"backend {b.name}: {b.state}" for b in status.backends if b.state.startswith("not applied")]
+        if wrong or time.monotonic() > until_s:
+            waited = f"not in force after {PATIENCE_S:g} s; `fs status` shows what it waits for"
+            raise UserError("\n".join(wrong) or waited)
+        time.sleep(POLL_S)

@@ -1,0 +1,56 @@
+"""Whether another stack differs in numbers alone, which a running controller takes without starting anything anew."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+from ..domain import AutoscalingPolicy
+from ..domain.health import HealthRules
+from ..stack.values import Stack
+
+
+def differences(old: Stack, new: Stack) -> Iterator[str]:
+    """Each field that differs: "deployments.chat.policy.max_replicas: 4 → 6"."""
+    yield from _differences("", asdict(old), asdict(new))
+
+
+def obstacles(old: Stack, new: Stack) -> Iterator[str]:
+    """Every difference that is more than a policy, a health rule or a tenant's limit."""
+    yield from differences(_skeleton(old), _skeleton(new))
+
+
+def _skeleton(stack: Stack) -> Stack:
+    return replace(
+        stack,
+        health=HealthRules(),
+        deployments=tuple(replace(deployment, policy=AutoscalingPolicy()) for deployment in stack.deployments),
+        tenants=tuple(replace(tenant, max_ongoing_requests=None) for tenant in stack.tenants),
+    )
+
+
+def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(f"{path}.{key}".lstrip("."), old.get(key), new.get(key))
+    elif _are_named(old) and _are_named(new):
+        by_name = [{entry["name"]: entry for entry in entries} for entries in (old, new)]
+        yield from _differences(path, *by_name)
+    else:
+        yield f"{path}: {_shown(old)} → {_shown(new)}"
+
+
+def _are_named(value: Any) -> bool:
+    """Entries that are told apart by their names."""
+    if not isinstance(value, tuple) or not all(isinstance(entry, dict) and entry.get("name") for entry in value):
+        return False
+    return len({entry["name"] for entry in value}) == len(value)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):  # what was not given says nothing
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items() if item not in (None, "", ()))
+    return str(value)
