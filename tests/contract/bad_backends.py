@@ -45,6 +45,14 @@ class Silent(LocalOrchestrator):
         return replace(plan, fidelity={key: grade for key, grade in plan.fidelity.items() if "delay" not in key[1]})
 
 
+class Terse(LocalOrchestrator):
+    """Does not say what differs."""
+
+    def compile(self, want: tuple[DeploymentSpec, ...]) -> Plan:
+        plan = super().compile(want)
+        return replace(plan, fidelity={key: Grade(grade.verdict) for key, grade in plan.fidelity.items()})
+
+
 class Leaks(LocalOrchestrator):
     """Shows the environment to everybody."""
 

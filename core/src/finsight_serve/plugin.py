@@ -119,6 +119,18 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Ceiling:
+    """How far an orchestrator is advised to go; lint and status say so to whoever comes near."""
+
+    replicas: int  # of one deployment
+    why: str
+
+    def is_near(self, replicas: int) -> bool:
+        """From 80 % on, there is little room left to move in good time."""
+        return replicas >= 0.8 * self.replicas
+
+
+@dataclass(frozen=True)
 class Limits:
     max_ongoing_requests: int | None = None  # over it: 429
 
@@ -187,7 +199,7 @@ class Actuator(Plugin, Protocol[Want]):
 
 
 class Orchestrator(Actuator[tuple[DeploymentSpec, ...]], Protocol):
-    pass
+    """May have a class variable `ceiling: Ceiling`, where it is known not to hold any number of replicas."""
 
 
 class LoadBalancer(Actuator[RouteTable], Protocol):

@@ -3,15 +3,16 @@
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
-from finsight_serve.domain import AutoscalingPolicy
+from finsight_serve.domain import AutoscalingPolicy, WeeklyHours, Window
 from finsight_serve.plugin import KEY_HASHES_ENV, DeploymentSpec, Launch, Plan
 from finsight_serve.testing import make_env
+from finsight_serve.testing.policies import meaning, policies
 from finsight_serve_ray.application import join
 from finsight_serve_ray.options import Options
 from finsight_serve_ray.ray_serve import RayServe
@@ -24,23 +25,9 @@ LAUNCH = Launch(
     num_cpus=2,
     num_gpus=1,
 )
-FIELDS = [field.name for field in fields(AutoscalingPolicy)]
+FIELDS = [field.name for field in fields(AutoscalingPolicy) if field.name not in ("slo", "schedule")]
 
 quick = settings(max_examples=25, deadline=None, database=None)
-amounts = st.floats(0.5, 500)
-policies = st.tuples(st.integers(0, 4), st.integers(1, 4)).flatmap(
-    lambda bounds: st.builds(
-        AutoscalingPolicy,
-        min_replicas=st.just(bounds[0]),
-        max_replicas=st.just(sum(bounds)),
-        target_ongoing_requests=amounts,
-        upscale_delay_s=amounts,
-        downscale_delay_s=amounts,
-        smoothing_factor=amounts,
-        look_back_period_s=amounts,
-        initial_replicas=st.none() | st.integers(bounds[0], sum(bounds)),
-    )
-)
 
 
 def compile_(tmp_path: Path, *specs: DeploymentSpec, **options: Any) -> Plan:
@@ -134,13 +121,67 @@ def test_every_field_has_a_grade_and_a_reason_where_it_is_not_exact(
     tmp_path_factory: pytest.TempPathFactory, policy: AutoscalingPolicy
 ) -> None:
     plan = compile_(tmp_path_factory.getbasetemp(), DeploymentSpec("chat", LAUNCH, policy))
-    assert plan.fidelity.keys() == {("chat", field) for field in FIELDS}
+    graded = [*FIELDS, "schedule"] if policy.schedule else FIELDS
+    assert plan.fidelity.keys() == {("chat", field) for field in graded}
     assert all(grade.verdict == "exact" or grade.note for grade in plan.fidelity.values())
     assert (plan.fidelity["chat", "min_replicas"].verdict == "exact") == (policy.min_replicas > 0)
     assert (plan.fidelity["chat", "look_back_period_s"].verdict == "exact") == (policy.look_back_period_s > 10)
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize(
+    ("factors", "up", "down"),
+    [
+        ({}, 1, 1),
+        ({"smoothing_factor": 0.5}, 0.5, 0.5),
+        ({"smoothing_factor": 0.5, "upscaling_factor": 2}, 2, 0.5),
+        ({"upscaling_factor": 2, "downscaling_factor": 0.1}, 2, 0.1),
+    ],
+)
+def test_factors_are_those_of_their_direction(
+    tmp_path: Path, factors: dict[str, float], up: float, down: float
+) -> None:
+    (deployment,) = body(tmp_path, DeploymentSpec("chat", LAUNCH, AutoscalingPolicy(**factors)))["deployments"]
+    told = deployment["autoscaling_config"]
+    assert (told["upscaling_factor"], told["downscaling_factor"]) == (up, down)
+
+
+def test_what_serve_cannot_do_is_said(tmp_path: Path) -> None:
+    window = Window(weekly=WeeklyHours(start="09:00", end="16:00", timezone="UTC"), min_replicas=2)
+    policy = AutoscalingPolicy(max_replicas=4, initial_replicas=3, on_signal_loss="floor", schedule=(window,))
+    plan = compile_(tmp_path, DeploymentSpec("chat", LAUNCH, policy))
+    verdicts = {
+        field: plan.fidelity["chat", field].verdict for field in ("initial_replicas", "on_signal_loss", "schedule")
+    }
+    assert set(verdicts.values()) == {"impossible"}
+    assert "numbers outside all windows" in plan.fidelity["chat", "schedule"].note
+    (deployment,) = body(tmp_path, DeploymentSpec("chat", LAUNCH, policy))["deployments"]
+    assert deployment["autoscaling_config"]["initial_replicas"] is None
+
+
+def test_serve_would_go_back_to_initial_replicas_at_every_change() -> None:
+    """Why they are never told: changing a number, or evicting a replica, would stop replicas under load."""
+    state = pytest.importorskip("ray.serve._private.autoscaling_state", reason="Ray is not installed")
+    schema = pytest.importorskip("ray.serve.config")
+    identity = pytest.importorskip("ray.serve._private.common").DeploymentID("EngineReplica", "chat")
+
+    def register(initial_replicas: int | None) -> int:
+        config = schema.AutoscalingConfig(min_replicas=1, max_replicas=8, initial_replicas=initial_replicas)
+        known = SimpleNamespace(
+            deployment_config=SimpleNamespace(autoscaling_config=config, gang_scheduling_config=None),
+            target_capacity=None,
+            target_capacity_direction=None,
+            config_changed=lambda other: True,
+        )
+        serve = state.DeploymentAutoscalingState(identity)
+        serve.register(known, 5)
+        changed: int = serve.register(known, 5)
+        return changed
+
+    assert register(None) == 5
+    assert register(2) == 2
+
+
+@pytest.mark.parametrize("field", [*FIELDS, "schedule"])
 @quick
 @given(before=policies, other=policies)
 def test_exact_means_that_an_artefact_changes(
@@ -153,8 +194,9 @@ def test_exact_means_that_an_artefact_changes(
         after = replace(before, **{field: getattr(other, field)})
     except ValueError:
         after = before
-    assume(after != before)
+    assume(meaning(after) != meaning(before))
     folder = tmp_path_factory.getbasetemp()
     plans = [compile_(folder, DeploymentSpec("chat", LAUNCH, policy)) for policy in (before, after)]
-    if all(plan.fidelity["chat", field].verdict == "exact" for plan in plans):
+    grades = [plan.fidelity.get(("chat", field)) for plan in plans]
+    if all(grade and grade.verdict == "exact" for grade in grades):
         assert plans[0].artefacts != plans[1].artefacts

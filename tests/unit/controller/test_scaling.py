@@ -23,7 +23,9 @@ from .worlds import chosen, replica, stack
 
 NEW_YORK = ZoneInfo("America/New_York")
 MARKET = AutoscalingPolicy(min_replicas=2, max_replicas=4)
-WEEKDAYS = WeeklyHours(start="09:00", end="16:00", timezone="America/New_York", days=("mon", "tue", "wed", "thu", "fri"))
+WEEKDAYS = WeeklyHours(
+    start="09:00", end="16:00", timezone="America/New_York", days=("mon", "tue", "wed", "thu", "fri")
+)
 DAILY = AutoscalingPolicy(
     min_replicas=1,
     max_replicas=4,

@@ -2,7 +2,7 @@ from finsight_serve.controller.facts import NotApplied, Probed, Seen
 from finsight_serve.controller.reduce import reduce
 from finsight_serve.controller.state import LOAD_BALANCER, ReplicaLoad, State
 from finsight_serve.controller.status import Status, describe, what_is_awaited
-from finsight_serve.plugin import Observed
+from finsight_serve.plugin import Ceiling, Observed
 
 from .worlds import chosen, probed, replica, seen, stack
 
@@ -11,14 +11,17 @@ def status(*facts: object) -> Status:
     state = State()
     for fact in (chosen(stack(("chat", "one"))), *facts):
         state = reduce(state, fact, 1.0).state  # type: ignore[arg-type]
-    return describe(state, controller="running, pid 1", url="http://127.0.0.1:1", ledger=(), events=())
+    return describe(
+        state, controller="running, pid 1", url="http://127.0.0.1:1", ledger=(), events=(), ceilings=CEILINGS
+    )
 
 
+CEILINGS = {"one": Ceiling(5, "one process decides")}
 EDGE_SEEN = Seen(LOAD_BALANCER, Observed(open_streams={("default", "chat"): 3, ("other", "chat"): 9}))
 
 
 def test_before_anything_was_served_there_is_nothing_to_show() -> None:
-    empty = describe(State(), controller="not running", url="", ledger=(), events=())
+    empty = describe(State(), controller="not running", url="", ledger=(), events=(), ceilings={})
     assert (empty.load_balancer, empty.deployments) == ("nothing was served yet", ())
 
 
@@ -52,3 +55,15 @@ def test_what_is_awaited_names_the_part_that_keeps_it_waiting() -> None:
     assert list(what_is_awaited(status(EDGE_SEEN, seen("one", replica("1")), refused))) == [
         "load balancer: not applied"
     ]
+
+
+def test_near_a_backends_ceiling_it_gives_notice() -> None:
+    (advice,) = status().advice
+    assert advice.startswith(
+        "deployment chat may have 4 replicas, and one is advised for 5 (one process decides): move"
+    )
+
+
+def test_far_from_the_ceiling_there_is_no_advice() -> None:
+    assert not CEILINGS["one"].is_near(3)
+    assert CEILINGS["one"].is_near(4) and CEILINGS["one"].is_near(9)

@@ -10,7 +10,7 @@ import pytest
 import finsight_serve
 
 CORE = Path(finsight_serve.__file__).parent
-NAMES = {"ray", "nginx", "vllm", "sim", "local"}
+NAMES = {"ray", "k8s-keda", "keda", "nginx", "vllm", "sim", "local"}
 ROLES = {"Plugin", "Actuator", "Orchestrator", "LoadBalancer", "HealthProbe", "Engine"}
 FILES = sorted(CORE.rglob("*.py"))
 

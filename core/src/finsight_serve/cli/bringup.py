@@ -15,7 +15,7 @@ from ..controller.want import want
 from ..env import Clock
 from ..errors import UserError
 from ..host import Host, env_for
-from ..plugin import ApplyError, Engine, Problem
+from ..plugin import ApplyError, Engine, Feature, Problem
 from ..stack import Stack, StackErrors, check_stack
 from .options import say_nothing
 
@@ -31,8 +31,24 @@ def check_models(file: Path, stack: Stack, host: Host, folder: Path) -> None:
 
 def check_machine(file: Path, stack: Stack, host: Host, folder: Path) -> None:
     """Raises `UserError` with a line for everything that would keep this stack from running here."""
+    refuse(apply_problems(stack, host))
     check_models(file, stack, host, folder)
     refuse((*compile_problems(stack, host, folder), *machine_problems(stack, host, folder)))
+
+
+def apply_problems(stack: Stack, host: Host) -> tuple[Problem, ...]:
+    """The backends that only render what people apply themselves."""
+    reasons = {
+        name: host.load("orchestrator", ref.plugin).lacks.get(Feature.APPLY) for name, ref in stack.backends.items()
+    }
+    return tuple(
+        Problem(
+            f"backend {name} can't be served on: {reason}",
+            f"`fs policy compile --backend {name} -o yaml` prints them; serve on another backend",
+        )
+        for name, reason in reasons.items()
+        if reason is not None
+    )
 
 
 def machine_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
@@ -40,7 +56,8 @@ def machine_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, .
     parts = build_parts(stack, {}, host, folder, "", say_nothing)
     engines = [build_engine(deployment, host, folder, say_nothing) for deployment in stack.deployments]
     plugins = (*parts.orchestrators.values(), parts.load_balancer, parts.probe, *engines)
-    return tuple(dict.fromkeys(problem for plugin in plugins for problem in plugin.check()))
+    found = dict.fromkeys(problem for plugin in plugins for problem in plugin.check())
+    return (*apply_problems(stack, host), *found)
 
 
 def compile_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:

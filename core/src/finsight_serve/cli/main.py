@@ -17,38 +17,52 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "validate": "Check fs.yaml, plugins' options and models",
     "schema": "Print the JSON Schema of fs.yaml",
     "plan": "Show what would change, before anything does",
+    "apply": "Change policies, health rules and limits of what runs",
     "serve": "Bring a stack up and keep it running",
     "status": "Deployments, replicas, load, health, routes, recent events",
     "logs": "Logs of the controller, the load balancer and the replicas",
     "down": "Drain, then remove everything that the stack runs",
     "doctor": "What this machine lacks, and the command that fixes it",
     "plugins": "List plugins, show what one lacks and takes",
+    "policy": "Explain, compile, check and tune autoscaling policies",
+    "simulate": "Run a policy over recorded load, without starting anything",
+    "trace": "Record load for `fs simulate`",
+    "bench": "Measure what one replica can do",
     "tenant": "Tenants and their API keys",
     "state": "Back the state up, or put a backup back",
 }
 
 
 class LazyGroup(click.Group):
-    """Lists its commands without importing them, and turns errors into lines and exit codes."""
+    """Lists its commands without importing them, and turns errors into lines and exit codes.
+
+    `listing`: name → short help; the command `name` is in the module `prefix + name` of this package, as an object of
+    the module's name.
+    """
+
+    def __init__(self, *args: Any, listing: Mapping[str, str], prefix: str = "", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._listing, self._prefix = listing, prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self._listing)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._listing:
             return None
-        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        module = self._prefix + cmd_name
+        command: click.Command = getattr(import_module(f".{module}", __package__), module)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self._listing.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
+        if args and args[0] not in self._listing and not args[0].startswith("-"):
+            near = get_close_matches(args[0], self._listing, n=1)
             ctx.fail(f"no command named {args[0]}" + (f"; did you mean {near[0]}?" if near else ""))
         return super().resolve_command(ctx, args)
 
@@ -102,7 +116,7 @@ def _exit_code(error: BaseException) -> int:
     return 2 if isinstance(error, UserError | OSError) else 1
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, listing=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fs")
 def cli() -> None:
     """Serve language models across orchestrators: one file, one command, one URL."""

@@ -60,6 +60,8 @@ def _sections(status: "Status") -> Iterator[Section]:
     yield Section("replicas", status.replicas)
     yield Section("tenants", status.tenants)
     yield Section("ledger", status.ledger)
+    if status.advice:
+        yield Section("advice", "\n".join(status.advice))
     yield Section(
         "events",
         [

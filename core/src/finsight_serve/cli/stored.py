@@ -74,7 +74,14 @@ def stored_status(folder: Path) -> "Status":
     state = stored_state(folder)
     store, ledger = Store(folder, read_only=True), Ledger(folder, read_only=True)
     try:
-        return describe(state, controller="not running", url="", ledger=ledger.totals(), events=store.events(last=50))
+        return describe(
+            state,
+            controller="not running",
+            url="",
+            ledger=ledger.totals(),
+            events=store.events(last=50),
+            ceilings={},
+        )
     finally:
         ledger.close()
         store.close()

@@ -15,7 +15,7 @@ import httpx
 from ..domain import Event
 from ..env import Clock
 from ..errors import one_line
-from ..plugin import HealthProbe, LoadBalancer, Orchestrator, Plan, Request
+from ..plugin import Ceiling, HealthProbe, LoadBalancer, Orchestrator, Plan, Request
 from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
 from .api import build_api, serve_api, socket_path
@@ -49,6 +49,12 @@ class Parts:
 class Hooks:
     before_apply: Callable[[str, Plan], str | None]
     on_event: Callable[[Event], None]
+
+
+def ceilings_of(orchestrators: Mapping[str, object]) -> Mapping[str, Ceiling]:
+    """By backend, of plugins or their classes; most say none."""
+    found = {name: getattr(one, "ceiling", None) for name, one in orchestrators.items()}
+    return {name: ceiling for name, ceiling in found.items() if ceiling is not None}
 
 
 class Controller:
@@ -147,6 +153,7 @@ class Controller:
             url=self._parts.load_balancer.url,
             ledger=self._ledger.totals(since_s=self._clock.now() - LEDGER_SHOWN_S),
             events=self._store.events(last=50),
+            ceilings=ceilings_of(self._parts.orchestrators),
         )
 
     async def _decide(self, fact: Fact) -> None:

@@ -21,7 +21,7 @@ def all_grades(policy: AutoscalingPolicy, found: Mapping[str, Grade], *, exporte
 
 
 def _slo(policy: AutoscalingPolicy) -> Grade:
-    return Grade("exact", "read by lint, simulation and alerts; no backend is told of it" if policy.slo else "none given")
+    return Grade("exact", "read by lint, simulation and alerts, told to no backend" if policy.slo else "none given")
 
 
 def _schedule(policy: AutoscalingPolicy) -> Grade:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import anyio
 
-from ..plugin import Actuator, Artefact, Grade, Observed, Plan
+from ..plugin import Actuator, Artefact, Observed, Plan
 from .controller import Parts
 from .facts import Fact, Seen, Unseen
+from .fidelity import all_grades
 from .reduce import reduce
 from .state import LOAD_BALANCER, State
 from .want import Wants, route_table, want
@@ -59,7 +60,7 @@ async def preview(state: State, fact: Fact, parts: Parts, now_s: float) -> Previ
         tuple(
             change for backend, plan in plans.items() for change in compare(backend, plan, state.observed.get(backend))
         ),
-        tuple(_fidelity(plans)),
+        tuple(_fidelity(state, plans)),
         tuple(f"{backend or 'load balancer'}: {reason}" for backend, reason in state.unreachable.items()),
     )
 
@@ -81,11 +82,12 @@ def _compile(wants: Wants, state: State, actuators: Mapping[str, Actuator[Any]])
     yield LOAD_BALANCER, actuators[LOAD_BALANCER].compile(route_table(state))
 
 
-def _fidelity(plans: Mapping[str, Plan]) -> Iterator[Fidelity]:
-    for backend, plan in plans.items():
-        for (deployment, field), grade in plan.fidelity.items():
-            known: Grade = grade
-            yield Fidelity(backend, deployment, field, known.verdict, known.note)
+def _fidelity(state: State, plans: Mapping[str, Plan]) -> Iterator[Fidelity]:
+    for deployment in state.durable.stack.deployments if state.durable.stack else ():
+        plan = plans[deployment.backend]
+        found = {field: grade for (name, field), grade in plan.fidelity.items() if name == deployment.name}
+        for field, grade in all_grades(deployment.policy, found, exported=False).items():
+            yield Fidelity(deployment.backend, deployment.name, field, grade.verdict, grade.note)
 
 
 def compare(backend: str, plan: Plan, seen: Observed | None) -> Iterator[Change]:

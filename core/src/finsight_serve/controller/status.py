@@ -1,10 +1,11 @@
 """What `fs status` shows, as one value: computed from the state, rendered elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..domain import Event
-from ..plugin import Replica
+from ..plugin import Ceiling, Replica
+from ..stack.values import Stack
 from ..store import Totals
 from .scaling import cold_start_s, describe_next_cut_over
 from .state import LOAD_BALANCER, State
@@ -66,11 +67,19 @@ class Status:
     tenants: tuple[TenantStatus, ...]
     ledger: tuple[Totals, ...]
     events: tuple[Event, ...]
+    advice: tuple[str, ...] = ()  # what will need a person, though nothing is wrong yet
 
 
 def describe(
-    state: State, *, controller: str, url: str, ledger: tuple[Totals, ...], events: tuple[Event, ...]
+    state: State,
+    *,
+    controller: str,
+    url: str,
+    ledger: tuple[Totals, ...],
+    events: tuple[Event, ...],
+    ceilings: Mapping[str, Ceiling],
 ) -> Status:
+    """`ceilings`: how far backends are advised to go, where they say so."""
     stack = state.durable.stack
     if stack is None:
         return Status("", controller, url, 0, "nothing was served yet", (), (), (), (), ledger, events)
@@ -91,7 +100,20 @@ def describe(
         _tenants(state),
         ledger,
         events,
+        tuple(_near_ceilings(stack, ceilings)),
     )
+
+
+def _near_ceilings(stack: Stack, ceilings: Mapping[str, Ceiling]) -> Iterator[str]:
+    for deployment in stack.deployments:
+        ceiling = ceilings.get(deployment.backend)
+        windows = (window.policy for window in deployment.policy.schedule)
+        most = max(policy.max_replicas for policy in (deployment.policy, *windows) if policy)
+        if ceiling is not None and ceiling.is_near(most):
+            yield (
+                f"deployment {deployment.name} may have {most} replicas, and {deployment.backend} is advised for "
+                f"{ceiling.replicas} ({ceiling.why}): move tenants to another backend in good time"
+            )
 
 
 def what_is_awaited(status: Status) -> Iterator[str]:

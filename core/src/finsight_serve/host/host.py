@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..env import Env
-from ..plugin import Engine, HealthProbe, Kind, LoadBalancer, Orchestrator
+from ..plugin import ControlLoop, Engine, HealthProbe, Kind, LoadBalancer, Orchestrator
 from .error import PluginError, describe
 from .events import Events
 from .inventory import Installed, inventory
@@ -89,6 +89,23 @@ class Host:
         if missing := missing_members(kind, instance):
             raise PluginError(kind, name, f"{label(kind)} {name} sets no {', '.join(missing)}")
         return instance
+
+    def control_loop(self, name: str) -> ControlLoop | None:
+        """A fresh control loop of an orchestrator; None where it has none. Raises `PluginError`."""
+        hook = load_hooks(self.find("orchestrator", name)).control_loop
+        if not hook.get_hookimpls():
+            return None
+        try:
+            (found,) = hook()
+            loop: ControlLoop = found()
+        except Exception as error:
+            raise PluginError(
+                "orchestrator", name, f"orchestrator {name}: its control loop can't be built: {describe(error)}"
+            ) from error
+        missing = [member for member in ("period_s", "step") if not hasattr(loop, member)]
+        if missing:
+            raise PluginError("orchestrator", name, f"orchestrator {name}: its control loop lacks {', '.join(missing)}")
+        return loop
 
     def events(self, report: Callable[[str], None]) -> Events:
         """Every installed `events` plugin. What can't be loaded, or raises later, becomes a line to `report`."""

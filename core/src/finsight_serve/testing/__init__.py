@@ -13,8 +13,8 @@ A plugin's whole test file:
 
 Fixtures to override where the defaults do not fit: `options` (what a user would write), `deadline_s` (for slow
 backends), `env` and `other_env` (to share a cluster among the checks), `launch`. Load balancers do the same with
-`LoadBalancerConformance` and must give `options`. What a plugin lacks, by its own `lacks`, is skipped with the
-reason that it gives.
+`LoadBalancerConformance` and must give `options`; an orchestrator that only renders with `RendererConformance`. What a
+plugin lacks, by its own `lacks`, is skipped with the reason that it gives.
 
 Everything here is imported when it is first used: the echo replica must not pay for pytest.
 """
@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .compilation import RendererConformance
     from .echo import echo_launch
     from .fake_actuators import FakeLoadBalancer, FakeOrchestrator
     from .fakes import FakeClock, FakeProcesses
@@ -38,6 +39,7 @@ __all__ = [
     "FakeProcesses",
     "LoadBalancerConformance",
     "OrchestratorConformance",
+    "RendererConformance",
     "converge",
     "echo_launch",
     "find_free_port",
@@ -53,6 +55,7 @@ _MODULES = {
     "FakeProcesses": "fakes",
     "LoadBalancerConformance": "load_balancer",
     "OrchestratorConformance": "orchestrator",
+    "RendererConformance": "compilation",
     "converge": "waiting",
     "echo_launch": "echo",
     "find_free_port": "real_env",
@@ -70,6 +73,6 @@ def __getattr__(name: str) -> Any:
 
         # so that a failed check shows its values, as in a test file
         pytest.register_assert_rewrite(
-            *(f"{__name__}.{module}" for module in ("plugin", "orchestrator", "load_balancer"))
+            *(f"{__name__}.{module}" for module in ("plugin", "compilation", "orchestrator", "load_balancer"))
         )
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -119,7 +119,8 @@ class FakeOrchestrator(_Fake):
     def compile(self, want: tuple[DeploymentSpec, ...]) -> Plan:
         artefacts: list[Artefact] = []
         for spec in want:
-            body = {"policy": asdict(spec.policy), "argv": list(spec.launch.argv), "evict": sorted(spec.evict)}
+            policy = json.loads(json.dumps(asdict(spec.policy)))  # lists for tuples, as JSON has it
+            body = {"policy": policy, "argv": list(spec.launch.argv), "evict": sorted(spec.evict)}
             artefacts.append(Artefact(spec.name, body))
             artefacts.append(Artefact(f"{spec.name}.env", dict(spec.launch.env), secret=True))
         grades = {(spec.name, item.name): Grade("exact") for spec in want for item in fields(AutoscalingPolicy)}

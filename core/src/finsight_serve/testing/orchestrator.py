@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,51 +12,17 @@ import anyio
 import httpx
 import psutil
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
-from ..domain import AutoscalingPolicy
 from ..env import Env
-from ..plugin import ApplyError, DeploymentSpec, Feature, Launch, Observed, Orchestrator, Replica
-from .echo import FAIL_ENV, VERSION_ENV, echo_launch
-from .plugin import ActuatorConformance
+from ..plugin import ApplyError, Feature, Launch, Observed, Orchestrator, Replica
+from .compilation import KEY, CompilationConformance, want
+from .echo import FAIL_ENV, VERSION_ENV
 from .real_env import make_env
 from .waiting import converge, snapshot_when, wait_for
 
-KEY = "a-key-that-only-the-kit-knows"
-HUB_TOKEN = "a-token-that-no-plan-may-show"
-NAME = "echo"
 
-_bounds = st.integers(0, 3).flatmap(lambda low: st.tuples(st.just(low), st.integers(max(low, 1), low + 3)))
-_amounts = st.sampled_from([0.5, 1.0, 2.0, 7.0, 30.0, 120.0])
-_policies = _bounds.flatmap(
-    lambda bounds: st.builds(
-        AutoscalingPolicy,
-        min_replicas=st.just(bounds[0]),
-        max_replicas=st.just(bounds[1]),
-        target_ongoing_requests=_amounts,
-        upscale_delay_s=_amounts,
-        downscale_delay_s=_amounts,
-        smoothing_factor=_amounts,
-        look_back_period_s=_amounts,
-        initial_replicas=st.none() | st.integers(*bounds),
-    )
-)
-_quiet = settings(
-    max_examples=25,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
-)
-
-
-class OrchestratorConformance(ActuatorConformance):
+class OrchestratorConformance(CompilationConformance):
     """Compile: pure, honest about its fidelity. Apply: idempotent, prunes only its own. Observe: whole, at once."""
-
-    @pytest.fixture
-    def launch(self) -> Launch:
-        """The engine that the checks run; it must do what `echo_launch` does."""
-        return echo_launch(KEY, env={"HUB_TOKEN": HUB_TOKEN})
 
     @pytest.fixture
     def other_env(self, tmp_path: Path) -> Env:
@@ -64,19 +30,11 @@ class OrchestratorConformance(ActuatorConformance):
         return make_env(tmp_path / "other")
 
     @pytest.fixture
-    def wants(self, launch: Launch) -> tuple[tuple[DeploymentSpec, ...], ...]:
-        two = (*want(launch, 1), DeploymentSpec("second", launch, AutoscalingPolicy(max_replicas=2)))
-        return (), want(launch, 1), want(launch, 2, evict={"gone"}), two
-
-    @pytest.fixture
-    def secrets(self) -> tuple[str, ...]:
-        return (HUB_TOKEN,)
-
-    @pytest.fixture
     async def orchestrator(
         self, plugin: type[Any], options: Mapping[str, Any], env: Env
     ) -> AsyncIterator[Orchestrator]:
         """An instance; what runs when the check is over is taken down."""
+        self.skip_if_lacking(plugin, Feature.APPLY)
         made: Orchestrator = self.make(plugin, options, env)
         yield made
         await made.apply(made.compile(()))
@@ -105,33 +63,6 @@ class OrchestratorConformance(ActuatorConformance):
 
     async def take_down(self, plugin: Orchestrator, deadline_s: float) -> None:
         await converge(plugin, plugin.compile(()), lambda snapshot: not snapshot.replicas, deadline_s)
-
-    # compile
-
-    def test_every_policy_field_has_a_grade(self, compiled: Orchestrator, launch: Launch) -> None:
-        plan = compiled.compile(want(launch, 1))
-        for field in fields(AutoscalingPolicy):
-            grade = plan.fidelity[NAME, field.name]
-            assert grade.verdict in ("exact", "approximate", "impossible")
-            assert grade.verdict == "exact" or grade.note, f"{field.name} is {grade.verdict}: say what differs"
-        assert {deployment for deployment, _ in plan.fidelity} == {NAME}
-
-    @pytest.mark.parametrize("field", [field.name for field in fields(AutoscalingPolicy)])
-    @_quiet
-    @given(before=_policies, other=_policies)
-    def test_exact_means_that_an_artefact_changes(
-        self, compiled: Orchestrator, launch: Launch, field: str, before: AutoscalingPolicy, other: AutoscalingPolicy
-    ) -> None:
-        try:
-            after = replace(before, **{field: getattr(other, field)})
-        except ValueError:
-            after = before  # not a valid change
-        assume(after != before)
-        plans = [compiled.compile((DeploymentSpec(NAME, launch, policy),)) for policy in (before, after)]
-        if all(plan.fidelity[NAME, field].verdict == "exact" for plan in plans):
-            assert plans[0].artefacts != plans[1].artefacts, f"{field} is graded exact, but changing it changes nothing"
-
-    # observe and apply
 
     @pytest.mark.anyio
     async def test_observe_yields_before_anything_runs(self, orchestrator: Orchestrator, deadline_s: float) -> None:
@@ -293,14 +224,6 @@ class OrchestratorConformance(ActuatorConformance):
                 await self.ask(replica)
         if orchestrator.on_this_machine:
             await wait_for(lambda: not any(map(psutil.pid_exists, pids)), deadline_s, "the end of all processes")
-
-
-def want(launch: Launch, replicas: int, evict: Iterable[str] = ()) -> tuple[DeploymentSpec, ...]:
-    """One deployment with exactly so many replicas, acted on without delay."""
-    exactly = AutoscalingPolicy(
-        min_replicas=replicas, max_replicas=replicas, upscale_delay_s=0.0, downscale_delay_s=0.0
-    )
-    return (DeploymentSpec(NAME, launch, exactly, frozenset(evict)),)
 
 
 def ready(snapshot: Observed) -> tuple[Replica, ...]:

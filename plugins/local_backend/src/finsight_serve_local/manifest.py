@@ -19,6 +19,9 @@ _FIXED = Grade("impossible", "the number of processes is fixed at min_replicas")
 _GRADES = {
     "min_replicas": Grade("exact", "this many processes run"),
     "max_replicas": Grade("approximate", "never exceeded, but the number stays at min_replicas"),
+    "initial_replicas": Grade("impossible", "starts with min_replicas processes"),
+    "on_signal_loss": Grade("approximate", "no load is looked at, so none is lost: the number stays at min_replicas"),
+    "schedule": Grade("impossible", "without a controller the numbers outside all windows hold all the time"),
 }
 
 
@@ -60,10 +63,13 @@ def write_plan(want: tuple[DeploymentSpec, ...], first_ports: Mapping[str, int])
         }
         artefacts.append(Artefact(f"{spec.name}.json", body))
         artefacts.append(Artefact(f"{spec.name}.env", dict(spec.launch.env), secret=True))
-    fidelity = {
-        (spec.name, item.name): _GRADES.get(item.name, _FIXED) for spec in want for item in fields(AutoscalingPolicy)
-    }
-    return Plan(tuple(artefacts), fidelity)
+    return Plan(tuple(artefacts), {(spec.name, field): g for spec in want for field, g in _grade(spec.policy).items()})
+
+
+def _grade(policy: AutoscalingPolicy) -> Mapping[str, Grade]:
+    names = [item.name for item in fields(policy)]
+    graded = [name for name in names if name != "slo" and (name != "schedule" or policy.schedule)]
+    return {name: _GRADES.get(name, _FIXED) for name in graded}
 
 
 def read_plan(plan: Plan) -> list[Wanted]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from finsight_serve.domain import AutoscalingPolicy
@@ -83,17 +83,32 @@ def join(artefacts: Sequence[Artefact]) -> list[Json]:
 
 
 def grade(policy: AutoscalingPolicy) -> Mapping[str, Grade]:
-    """How truly Serve follows each field. The names are its own, so most are exact."""
-    grades = {field: Grade("exact") for field in asdict(policy)}
+    """How truly Serve 2.60 follows each field. The names are its own, so most are exact."""
+    grades = {spec.name: Grade("exact") for spec in fields(policy) if spec.name not in ("slo", "schedule")}
     grades["smoothing_factor"] = Grade("exact", "as upscaling_factor and downscaling_factor")
-    grades["initial_replicas"] = Grade("exact", "when the deployment first starts")
+    grades["on_signal_loss"] = _on_signal_loss(policy)
     if policy.min_replicas == 0:
         why = "goes down to 0, but Serve sees no request then: the controller must raise the floor to wake it"
         grades["min_replicas"] = Grade("approximate", why)
     if policy.look_back_period_s <= METRICS_INTERVAL_S:
         why = f"replicas report every {METRICS_INTERVAL_S:g} s, so a shorter look-back sees the last report only"
         grades["look_back_period_s"] = Grade("approximate", why)
+    if policy.initial_replicas is not None:
+        why = "starts with min_replicas: Serve would go back to initial_replicas at every change of the deployment"
+        grades["initial_replicas"] = Grade("impossible", why)
+    if policy.schedule:
+        why = "Serve knows no schedule: without a controller the numbers outside all windows hold all the time"
+        grades["schedule"] = Grade("impossible", why)
     return grades
+
+
+def _on_signal_loss(policy: AutoscalingPolicy) -> Grade:
+    """A running replica's last report is kept until the replica stops, and its last value counts until now."""
+    what = (
+        "Serve goes on with the last report of each running replica, so the count holds; one that has not reported "
+        f"yet, as after a restart of Serve's controller, counts as idle for up to {METRICS_INTERVAL_S:g} s"
+    )
+    return Grade("approximate" if policy.on_signal_loss == "hold" else "impossible", what)
 
 
 def merge(current: Mapping[str, Application], want: Sequence[Json], owner: str) -> list[Json]:
@@ -127,12 +142,12 @@ def _autoscaling(policy: AutoscalingPolicy) -> Json:
     return {
         "min_replicas": policy.min_replicas,
         "max_replicas": policy.max_replicas,
-        "initial_replicas": policy.initial_replicas,
+        "initial_replicas": None,  # Serve would jump to it whenever anything of the deployment changes, evictions too
         "target_ongoing_requests": policy.target_ongoing_requests,
         "upscale_delay_s": policy.upscale_delay_s,
         "downscale_delay_s": policy.downscale_delay_s,
-        "upscaling_factor": policy.smoothing_factor,
-        "downscaling_factor": policy.smoothing_factor,
+        "upscaling_factor": policy.up_factor,
+        "downscaling_factor": policy.down_factor,
         "look_back_period_s": policy.look_back_period_s,
     }
 

@@ -13,7 +13,17 @@ from packaging.version import Version
 from pydantic import BaseModel
 
 from finsight_serve.env import Env
-from finsight_serve.plugin import ApplyError, Artefact, DeploymentSpec, Feature, Observed, Plan, Problem, Replica
+from finsight_serve.plugin import (
+    ApplyError,
+    Artefact,
+    Ceiling,
+    DeploymentSpec,
+    Feature,
+    Observed,
+    Plan,
+    Problem,
+    Replica,
+)
 
 from . import application, hanging, ports
 from .cluster import ARTEFACT, LocalCluster, render
@@ -33,6 +43,7 @@ class RayServe:
     lacks: ClassVar[Mapping[Feature, str]] = {
         Feature.OPEN_STREAMS: "Ray counts a replica's requests but does not know whose they are",
     }
+    ceiling: ClassVar[Ceiling] = Ceiling(50, "one Serve controller process and one head node decide for all replicas")
 
     def __init__(self, options: RayOptions, env: Env) -> None:
         self.options, self.env = options, env
