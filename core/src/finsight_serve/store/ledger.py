@@ -1,14 +1,16 @@
 """The ledger: one row per request that reached a deployment, unique by id. A file of its own, since it grows."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..plugin import Request
 from .database import Database
 
 FILE_NAME = "ledger.db"
+PAGE_ROWS = 10_000
 
 MIGRATIONS = (
     """
@@ -36,6 +38,16 @@ class Totals:
     unknown: int
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """What a trace needs of a request."""
+
+    started_s: float
+    tenant: str
+    duration_s: float | None
+    outcome: str
+
+
 class Ledger:
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._db = Database(folder / FILE_NAME, MIGRATIONS, read_only=read_only)
@@ -50,6 +62,13 @@ class Ledger:
 
     def totals(self, *, since_s: float = 0.0) -> tuple[Totals, ...]:
         return self._db.call_now(_totals, since_s)
+
+    def arrivals(self, *, deployment: str | None = None, since_s: float = 0.0) -> Iterator[Arrival]:
+        """By time, read in pages: a ledger may hold millions."""
+        after = (since_s, "")
+        while page := self._db.call_now(_arrivals, deployment, after):
+            yield from (Arrival(*row[:4]) for row in page)
+            after = (page[-1][0], page[-1][4])
 
     def close(self) -> None:
         self._db.close()
@@ -80,3 +99,11 @@ def _totals(db: sqlite3.Connection, since_s: float) -> tuple[Totals, ...]:
         (since_s,),
     ).fetchall()
     return tuple(Totals(*row) for row in rows)
+
+
+def _arrivals(db: sqlite3.Connection, deployment: str | None, after: tuple[float, str]) -> list[tuple[Any, ...]]:
+    return db.execute(
+        """SELECT started_s, tenant, duration_s, outcome, id FROM request
+           WHERE (started_s, id) > (?, ?) AND (? IS NULL OR deployment = ?) ORDER BY started_s, id LIMIT ?""",
+        (*after, deployment, deployment, PAGE_ROWS),
+    ).fetchall()

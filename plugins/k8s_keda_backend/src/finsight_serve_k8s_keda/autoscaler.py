@@ -47,7 +47,7 @@ class KedaControlLoop:
 
     def step(self, policy: AutoscalingPolicy, now_s: float, ongoing: float | None, ready: int, target: int) -> int:
         self._make_up(policy, now_s, target)
-        self._seen.append(_Seen(now_s, ongoing, ready))
+        self._seen.append(_Seen(now_s, ongoing if ready else None, ready))  # without an engine, no metric
         asked = (-1.0 if ongoing is None else ongoing, ready, target, id(policy))
         if asked != self._before:
             self._before, self._steady_from_s = asked, now_s
