@@ -90,7 +90,7 @@ def test_architecture_lists_every_event() -> None:
 
 
 def event_kinds() -> Iterator[str]:
-    """The first of each (kind, subject, reason) that the reducer and its helper tell, and the second argument of each Event."""
+    """The first of each (kind, subject, reason) that the reducer tells, and the second argument of each Event."""
     for path in (CORE / "controller").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Tuple) and len(node.elts) == 3 and path.stem in ("reduce", "scaling"):

@@ -46,7 +46,7 @@ def wrong() -> Iterator[tuple[AutoscalingPolicy, str, str]]:
         "downscale_delay_s",
         "given up faster than taken",
     )
-    yield replace(SOUND, target_ongoing_requests=20), "target_ongoing_requests", "more than the 16"
+    yield replace(SOUND, target_ongoing_requests=24), "target_ongoing_requests", "more than the 16"
     yield replace(SOUND, min_replicas=0), "min_replicas", "waits out a cold start (60 s)"
     yield scheduled(min_replicas=2), "schedule.0.lead_s", "ready 60 s later"
     yield scheduled(min_replicas=2, lead_s=20), "schedule.0.lead_s", "shorter than the cold start"

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from finsight_serve.domain import AutoscalingPolicy, Window, market_hours
 from finsight_serve.domain.hours import WeeklyHours
+from finsight_serve.errors import UserError
 from finsight_serve.lab.knobs import knobs, turned, values
 from finsight_serve.lab.limits import parse_objective
-from finsight_serve.lab.tune import Tuned, pareto, tune
+from finsight_serve.lab.tune import Tuned, kept_out, pareto, tune
 
 METRICS = ("replica_hours", "p99_wait_s")
 BASE = AutoscalingPolicy(min_replicas=1, max_replicas=4, target_ongoing_requests=10, smoothing_factor=0.5)
@@ -107,6 +108,27 @@ def test_bounds_are_never_turned() -> None:
     assert "min_replicas" not in names and not any(name.endswith("max_replicas") for name in names)
     assert {"schedule.0.lead_s", "schedule.0.min_replicas", "schedule.1.policy.min_replicas"} <= names
     assert "schedule.1.policy.upscale_delay_s" in names
+
+
+def test_a_measured_lead_stays_measured() -> None:
+    window = Window(weekly=NINE_TO_FOUR, min_replicas=2, lead_s="measured")
+    turning = knobs(replace(BASE, schedule=(window,)), max_concurrency=32)
+    assert "schedule.0.min_replicas" in {knob.name for knob in turning}
+    assert "schedule.0.lead_s" not in {knob.name for knob in turning}
+
+
+def test_what_is_kept_stays() -> None:
+    turning = knobs(SCHEDULED, max_concurrency=32)
+    left = {knob.name for knob in kept_out(turning, ["schedule.*.min_replicas", "upscale_delay_s"])}
+    assert {knob.name for knob in turning} - left == {
+        "schedule.0.min_replicas",
+        "schedule.1.policy.min_replicas",
+        "upscale_delay_s",
+    }
+    with pytest.raises(UserError, match="--keep delay: no such number is turned"):
+        kept_out(turning, ["delay"])
+    with pytest.raises(UserError, match="nothing to turn"):
+        kept_out(turning, ["*"])
 
 
 @given(st.data())

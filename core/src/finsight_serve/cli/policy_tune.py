@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     help="What to make small, and what must hold.",
 )
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only for this one; may be given again.")
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="FIELD",
+    help="Leave this number as it is, as 'schedule.*.min_replicas'; may be given again.",
+)
 @click.option("--trials", default=200, show_default=True, type=click.IntRange(1), help="Policies to try.")
 @click.option("--seed", default=0, show_default=True, help="Of the search: the same seed, the same answer.")
 @click.option(
@@ -58,6 +64,7 @@ def policy_tune(
     draws: int,
     objective: str,
     backends: tuple[str, ...],
+    keep: tuple[str, ...],
     trials: int,
     seed: int,
     diff: Path | None,
@@ -92,6 +99,7 @@ def policy_tune(
         trials=trials,
         seed=seed,
         report=lambda line: click.echo(line, err=True),
+        keep=keep,
     )
     change = describe_change(reference, found)
     if diff is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain import AutoscalingPolicy, Window
+from .rules import TARGET_SHARE
 
 LONGEST_LEAD_S = 1800.0
 
@@ -24,9 +25,10 @@ class Knob:
 
 
 def knobs(policy: AutoscalingPolicy, *, max_concurrency: int) -> tuple[Knob, ...]:
-    """All but the bounds, which say what the hardware may cost; of windows also the floor and the lead.
+    """All but the bounds, which say what the hardware may cost; of windows also the floor and the lead, unless that is
+    measured.
 
-    `max_concurrency`: what one replica works on at a time, which no target goes beyond.
+    `max_concurrency`: what one replica works on at a time, which no target goes far beyond.
     """
     return tuple(_knobs(policy, max_concurrency))
 
@@ -36,7 +38,7 @@ def _knobs(policy: AutoscalingPolicy, max_concurrency: int) -> Iterator[Knob]:
     for index, window in enumerate(policy.schedule):
         path = f"schedule.{index}."
         ceiling = float(window.policy.max_replicas if window.policy else policy.max_replicas)
-        if window.floor is not None:
+        if window.floor is not None and window.lead_s != "measured":
             yield Knob(path + "lead_s", 0.0, LONGEST_LEAD_S, step=30.0)
         if window.policy is not None:
             yield Knob(path + "policy.min_replicas", float(policy.min_replicas), ceiling, step=1.0)
@@ -47,7 +49,7 @@ def _knobs(policy: AutoscalingPolicy, max_concurrency: int) -> Iterator[Knob]:
 
 
 def _numbers(path: str, max_concurrency: int) -> Iterator[Knob]:
-    yield Knob(path + "target_ongoing_requests", 0.5, max(1.0, float(max_concurrency)), step=0.5)
+    yield Knob(path + "target_ongoing_requests", 0.5, max(1.0, float(int(TARGET_SHARE * max_concurrency))), step=0.5)
     yield Knob(path + "upscale_delay_s", 0.0, 120.0, step=1.0)
     yield Knob(path + "downscale_delay_s", 10.0, 3600.0)
     yield Knob(path + "upscaling_factor", 0.25, 4.0)
@@ -56,14 +58,13 @@ def _numbers(path: str, max_concurrency: int) -> Iterator[Knob]:
 
 
 def values(policy: AutoscalingPolicy, knob: Knob) -> float:
-    """What the policy has there now; a lead that is to be measured counts as none."""
+    """What the policy has there now."""
     owner: Any = policy
     *path, field = knob.name.split(".")
     for part in path:
         owner = owner[int(part)] if part.isdigit() else getattr(owner, part)
     name = {"upscaling_factor": "up_factor", "downscaling_factor": "down_factor"}.get(field, field)
-    value = getattr(owner, name)
-    return 0.0 if isinstance(value, str) else float(value)
+    return float(getattr(owner, name))
 
 
 def turned(policy: AutoscalingPolicy, numbers: Mapping[str, float]) -> AutoscalingPolicy:

@@ -15,6 +15,10 @@ ASSUMED_PER_DAY = (500, 1000)
 """Requests a day that one replica is planned to do at its p99 target until it is measured."""
 
 
+TARGET_SHARE = 1.25
+"""A target may be a little above what a replica works on at a time: more replicas are wanted once some wait."""
+
+
 @dataclass(frozen=True)
 class Finding:
     severity: Severity
@@ -86,7 +90,7 @@ def _check_flat(
             "downscale_delay_s",
             f"is shorter than upscale_delay_s ({policy.upscale_delay_s:g} s): capacity is given up faster than taken",
         )
-    if max_concurrency is not None and policy.target_ongoing_requests > max_concurrency:
+    if max_concurrency is not None and policy.target_ongoing_requests > TARGET_SHARE * max_concurrency:
         yield Finding(
             "warning",
             "target_ongoing_requests",

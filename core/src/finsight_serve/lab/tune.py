@@ -5,6 +5,7 @@ import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ..domain import AutoscalingPolicy
@@ -48,13 +49,15 @@ def tune(
     trials: int,
     seed: int,
     report: Callable[[str], None],
+    keep: Sequence[str] = (),
 ) -> Tuned:
     """Deterministic: one policy, one seed, one answer. `train` decides; `validate` is asked about the front alone.
 
+    `keep`: fields to leave as they are, as "upscale_delay_s" or "schedule.*.min_replicas".
     The front lies between the objective's metric and that of its first limit, or `against` where it has none.
-    Raises `UserError` where Optuna is not installed.
+    Raises `UserError` where Optuna is not installed, or nothing is left to turn.
     """
-    turning = knobs(policy, max_concurrency=max_concurrency)
+    turning = kept_out(knobs(policy, max_concurrency=max_concurrency), keep)
     axes = (
         objective.metric,
         next((limit.metric for limit in objective.limits if limit.metric != objective.metric), against),
@@ -74,6 +77,19 @@ def tune(
         axes,
         len(tried),
     )
+
+
+def kept_out(turning: Sequence[Knob], keep: Sequence[str]) -> tuple[Knob, ...]:
+    """The knobs without those kept. Raises `UserError` for a name that is none."""
+    for pattern in keep:
+        if not any(fnmatchcase(knob.name, pattern) for knob in turning):
+            raise UserError(
+                f"--keep {pattern}: no such number is turned; there are {', '.join(k.name for k in turning)}"
+            )
+    left = tuple(knob for knob in turning if not any(fnmatchcase(knob.name, pattern) for pattern in keep))
+    if not left:
+        raise UserError("--keep leaves nothing to turn")
+    return left
 
 
 def pareto(scores: Mapping[AutoscalingPolicy, Score], axes: tuple[str, str]) -> tuple[AutoscalingPolicy, ...]:
