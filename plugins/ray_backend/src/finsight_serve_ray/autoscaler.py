@@ -77,8 +77,9 @@ def wanted(policy: AutoscalingPolicy, total: float, ready: int, target: int) -> 
     count = math.ceil(ready + factor * distance)
     if math.ceil(raw) < ready and count == ready:
         count -= 1
+    count = max(0, count)
     # the last replica goes alone: from more than one it goes to one first
-    return max(1 if count < target != 1 else 0, count)
+    return max(1, count) if count < target != 1 else count
 
 
 def within(policy: AutoscalingPolicy, count: int) -> int:
