@@ -120,7 +120,7 @@ class Load:
                 self.answers.append(answer)
                 done += 1
                 if answer.outcome == "failed":
-                    await anyio.sleep(PAUSE_AFTER_FAILURE_S)
+                    await anyio.sleep(PAUSE_AFTER_FAILURE_S)  # else a dead server would be asked without end
 
     async def _ask(self, client: AsyncOpenAI, transport: WatchedTransport) -> Answer:
         began_s = time.monotonic()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .run_fs import run_fs
 from .stand import Stand
 
 GOOD = """\
@@ -54,16 +55,8 @@ MODULES = {  # the source of desk.py; what the line says
 
 
 def validate(stand: Stand, **env: str) -> "subprocess.CompletedProcess[str]":
-    argv = [*stand.argv("validate")[:4], "--file", str(stand.file)]
-    return subprocess.run(
-        argv,
-        env={**stand.env, "FS_STATE_DIR": str(stand.state), **env},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
+    known = {**stand.env, "FS_STATE_DIR": str(stand.state), **env}
+    return run_fs("validate", "--file", str(stand.file), cwd=Path("/"), env=known)
 
 
 def complaint(stand: Stand, **env: str) -> str:

@@ -1,9 +1,8 @@
 """`fs policy compile` as people run it: the record's policies on both kinds of backend, and what can go wrong."""
 
 import json
-import os
+import shutil
 import subprocess
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ from ruamel.yaml import YAML
 
 from finsight_serve.domain import AutoscalingPolicy
 
+from .run_fs import run_fs
+from .stand import Stand
+
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "examples" / "finsight"
 KEDA = ("--backend", "k8s-keda")
@@ -21,14 +23,7 @@ POLICIES = ("DEFAULT_AUTOSCALING", "MARKET_HOURS_AUTOSCALING")
 
 
 def fs(*argv: str, cwd: Path = RECORD) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "finsight_serve", "policy", "compile", *argv],
-        cwd=cwd,
-        env={**os.environ, "TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run_fs("policy", "compile", *argv, cwd=cwd, env={"TZ": "UTC"})
 
 
 def of(name: str) -> tuple[str, str]:
@@ -136,14 +131,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(argv: tuple[str, ...], message: s
     assert line.startswith("fs: ") and message in line
 
 
-def test_serving_on_a_backend_that_only_renders_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "finsight_serve", "serve", *KEDA, "--state", str(tmp_path / "state")],
-        cwd=RECORD,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def test_serving_on_a_backend_that_only_renders_is_refused_before_anything_starts(stand: Stand) -> None:
+    shutil.copytree(RECORD, stand.folder, dirs_exist_ok=True)
+    done = stand.fs("serve", *KEDA)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert "backend k8s-keda can't be served on: it renders manifests" in line and "fs policy compile" in line
+    stand.assert_nothing_runs()

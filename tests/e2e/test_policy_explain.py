@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from finsight_serve.controller.state import Durable, State
 from finsight_serve.host import Host
 from finsight_serve.stack import load_stack
 from finsight_serve.store import Store
+
+from .run_fs import run_fs
 
 MARKET = """\
         - name: market-hours
@@ -52,8 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def explain(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-m", "finsight_serve", "policy", "explain", "--state", str(folder / "state"), *options]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=60)
+    return run_fs("policy", "explain", "--state", str(folder / "state"), *options, cwd=folder, timeout_s=60)
 
 
 def explained(folder: Path, *options: str) -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 import json
 import math
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from finsight_serve.testing.real_env import find_free_port
+
+from .run_fs import run_fs
 
 POLICY = """\
 from finsight_serve.policy import AutoscalingPolicy
@@ -57,14 +57,7 @@ def arrivals(days: int) -> Iterator[float]:
 
 
 def fs(folder: Path, *argv: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "finsight_serve", *argv],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_fs(*argv, cwd=folder, env=env, timeout_s=300)
 
 
 def test_lint_shows_findings_with_evidence_and_exits_with_0(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import anyio
@@ -11,6 +10,8 @@ import pytest
 
 from finsight_serve.plugin import Request
 from finsight_serve.store import Ledger
+
+from .run_fs import run_fs
 
 STACK = """\
 name: lab
@@ -44,9 +45,7 @@ def folder(tmp_path):
 @pytest.fixture
 def fs(folder):
     def run(*argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "finsight_serve", *argv], cwd=folder, capture_output=True, text=True, timeout=120
-        )
+        return run_fs(*argv, cwd=folder)
 
     return run
 

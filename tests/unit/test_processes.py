@@ -28,6 +28,7 @@ async def test_a_missing_program_is_an_outcome() -> None:
 
 
 async def test_a_late_process_is_ended_with_its_children() -> None:
+    # the sleep is the child's life, of a length by which it is found again: it is killed after half a second
     outcome = await SystemProcesses().run(
         [PYTHON, "-c", "import subprocess; subprocess.run(['sleep', '61.25'])"], timeout_s=0.5
     )
@@ -36,6 +37,7 @@ async def test_a_late_process_is_ended_with_its_children() -> None:
 
 
 async def test_a_cancelled_run_leaves_no_process() -> None:
+    # likewise, killed after 0.3 s
     with anyio.move_on_after(0.3):
         await SystemProcesses().run(["sleep", "61.5"])
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "61.5"]]

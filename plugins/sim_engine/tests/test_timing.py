@@ -13,7 +13,7 @@ QUESTION = {"model": "sim", "prompt": "x", "max_tokens": 3}
 async def until(condition, deadline_s: float = 5.0) -> None:
     with anyio.fail_after(deadline_s):
         while not condition():
-            await anyio.sleep(0.001)
+            await anyio.sleep(0.001)  # between two looks at the condition
 
 
 def gauge(metric) -> float:

@@ -125,7 +125,7 @@ async def test_crash_loop_is_bounded(local: LocalOrchestrator, env: Env) -> None
     began_s = env.clock.now()
     while env.clock.now() < began_s + 4:
         await local.apply(plan)
-        await anyio.sleep(0.05)
+        await anyio.sleep(0.05)  # the pace of asking; the loop's end is the time that the backoff is measured over
     assert 2 <= len(list((env.state_dir / "logs").iterdir())) <= 3
     failed = await snapshot_when(local, lambda seen: seen.replicas[0].state == "failed")
     assert failed.replicas[0].reason == "it ended without a word"

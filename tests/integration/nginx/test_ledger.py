@@ -134,7 +134,7 @@ async def test_no_line_is_lost_while_rotating_under_load(edge: Edge) -> None:
     async def rotate() -> None:
         while len(sent) < 590:
             await edge.plugin._upkeep.tend(every_s=0)
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.01)  # the pace of rotation; the loop ends by what was sent
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rotate)

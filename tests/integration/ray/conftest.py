@@ -93,4 +93,4 @@ class Load:
                         self.answered += 1
                     except httpx.HTTPError as error:
                         self.failures.append(repr(error))
-                await anyio.sleep(0.02)
+                await anyio.sleep(0.02)  # the pace of the load

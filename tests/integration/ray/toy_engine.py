@@ -41,7 +41,7 @@ class Toy:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         for number in range(chunks):
             await send({"type": "http.response.body", "body": f"data: {number}\n\n".encode(), "more_body": True})
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the pace of the stream, so that something can happen while it is open
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 

@@ -99,7 +99,7 @@ async def test_a_byte_now_and_then_does_not_stretch_the_deadline(tmp_path: Path)
         while True:
             writer.write(b"x")
             await writer.drain()
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.01)  # the pace of the drip, which goes on until the probe gives up
 
     async with listening(drip) as port:
         assert await ask(tmp_path, port, timeout_s=0.2) == "timeout"

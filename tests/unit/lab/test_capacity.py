@@ -61,7 +61,7 @@ class Server:
                 return Answer(planned_s, math.inf, 0.0, "HTTP status 500")
             async with self._free:
                 ttft_s = anyio.current_time() - planned_s
-                await anyio.sleep(self.service_s)
+                await anyio.sleep(self.service_s)  # on the test's own clock: it takes no time
             return Answer(planned_s, ttft_s, anyio.current_time() - planned_s)
         finally:
             self._open -= 1
@@ -78,6 +78,7 @@ class Sharing:
         self._pass_time()
         self.left_s[planned_s] = self.work_s
         while self.left_s[planned_s] > 1e-9:
+            # on the test's own clock: it takes no time
             await anyio.sleep(max(min(self.left_s.values()) * len(self.left_s), 1e-6))
             self._pass_time()
         del self.left_s[planned_s]

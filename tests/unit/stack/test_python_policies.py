@@ -156,6 +156,7 @@ def test_what_is_no_policy(folder: Path, read_before: None, reference: str, line
         ("import os; os._exit(0)", "trouble ended the process that imported it with exit code 0, and no policy was read"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "trouble ended the process that imported it by SIGSEGV, and no policy was read"),
         ("import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'garbage')\n    except OSError: pass\nos._exit(0)", "trouble ended the process that imported it with exit code 0, and no policy was read"),
+        # the sleep is the other process's: it never ends by itself, which the test is about, and is killed after 3 s
         ("import time\nwhile True: time.sleep(60)", "trouble takes more than 3 s to import, and was stopped (FS_POLICY_TIMEOUT_S sets the limit)"),
     ],
 )  # fmt: skip
@@ -178,13 +179,20 @@ def is_over(pid: int) -> bool:
 
 
 def test_what_a_module_started_ends_with_the_reading(tmp_path: Path) -> None:
+    # the sleep is the child's life: it is killed with its parent's group, which the test is about, long before
     child = f"subprocess.Popen([{sys.executable!r}, '-c', 'import time; time.sleep(600)'])"
     write(tmp_path, f"import subprocess\nprocess = {child}\nopen('pid', 'w').write(str(process.pid))")
     read_module("trouble", tmp_path, 60)
-    assert is_over(int((tmp_path / "pid").read_text()))
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        assert is_over(pid)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).kill()
 
 
 def test_a_thread_that_goes_on_does_not_hold_the_answer_up(tmp_path: Path) -> None:
+    # the sleep is the thread's life: the whole process is killed, which the test is about, long before
     write(tmp_path, "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()")
     assert read_module("trouble", tmp_path, 60).policies == {}
 
