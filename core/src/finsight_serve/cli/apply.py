@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from .options import (
     backend_flags,
     backend_option,
     file_option,
-    say_nothing,
     state_dir,
     state_option,
 )
@@ -21,9 +19,6 @@ from .output import Section, render
 
 if TYPE_CHECKING:
     from ..controller.client import Client
-    from ..controller.facts import StackAmended
-    from ..controller.planning import Preview
-    from ..host import Host
     from ..stack import Stack
 
 PATIENCE_S = 60.0
@@ -49,7 +44,8 @@ def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backen
     from ..stack import load_stack
     from .backend_flags import parse_backend_flags
     from .bringup import compile_problems, refuse
-    from .stored import stored_stack
+    from .plan import diff_section, look
+    from .stored import stored_owner, stored_stack, stored_state
 
     host = Host()
     overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
@@ -66,14 +62,14 @@ def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backen
         return
     refuse(compile_problems(new, host, folder))
     amended = StackAmended(new)
-    click.echo(
-        render([Section("changes", "\n".join(changes)), *_artefacts(_preview(new, amended, host, folder))], "table")
-    )
+    preview = look(stored_state(folder), amended, host, folder, stored_owner(folder))
+    click.echo(render([Section("changes", "\n".join(changes)), diff_section(preview)], "table"))
     if not yes:
         if not sys.stdin.isatty():
             raise UserError("nobody can be asked here: `fs apply --yes` applies it without a question")
         click.confirm("Apply it?", abort=True)
-    client.intend(amended)
+    if not client.intend(amended):
+        raise UserError("the controller ended meanwhile, and nothing was changed; `fs serve` starts one")
     _wait(client)
     click.echo("Applied.")
 
@@ -86,24 +82,6 @@ def _refuse_what_is_more(file: Path, old: "Stack", new: "Stack") -> None:
     found = [f"{file}: {line}; {needs}" for line in obstacles(old, new)]
     if found:
         raise UserError("\n".join(found))
-
-
-def _preview(stack: "Stack", amended: "StackAmended", host: "Host", folder: Path) -> "Preview":
-    import anyio
-
-    from ..controller.assembly import build_parts
-    from ..controller.planning import preview
-    from ..processes import SystemClock
-    from .stored import stored_owner, stored_state
-
-    old = stored_state(folder)
-    parts = build_parts(stack, old.durable.retired, host, folder, stored_owner(folder), say_nothing)
-    return anyio.run(preview, old, amended, parts, SystemClock().now())
-
-
-def _artefacts(preview: "Preview") -> Iterator[Section]:
-    changed = [change for change in preview.changes if change.action != "keep"]
-    yield Section("diff", "\n".join(f"{c.backend or 'load balancer'}: {c.artefact}\n{c.diff}" for c in changed))
 
 
 def _wait(client: "Client") -> None:

@@ -18,7 +18,10 @@ from .options import (
 from .output import Section, rendered
 
 if TYPE_CHECKING:
+    from ..controller.facts import StackAmended, StackChosen
     from ..controller.planning import Preview
+    from ..controller.state import State
+    from ..host import Host
 
 
 @click.command(short_help="Show what would change, before anything does", context_settings=TAKES_BACKEND_FLAGS)
@@ -29,14 +32,9 @@ if TYPE_CHECKING:
 @rendered
 def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tuple[str, ...]) -> object:
     """Look at what runs, compile fs.yaml for it, and show the difference. Nothing is written or applied."""
-    import anyio
-
-    from ..controller.assembly import build_engine, build_parts, choose_stack
-    from ..controller.planning import preview
-    from ..controller.reduce import reduce
+    from ..controller.assembly import build_engine, choose_stack
     from ..controller.state import State
     from ..host import Host
-    from ..processes import SystemClock
     from ..stack import load_stack
     from .backend_flags import parse_backend_flags
     from .stored import folder_or_scratch, stored_owner, stored_state, was_served
@@ -49,9 +47,22 @@ def plan(file: Path, state: Path | None, backend: str | None, backend_flags: tup
     old, owner = (stored_state(folder), stored_owner(folder)) if served else (State(), "")
     with folder_or_scratch(folder) as place:
         chosen = choose_stack(stack, {d.name: build_engine(d, host, place, say_nothing) for d in stack.deployments})
-        retired = reduce(old, chosen, SystemClock().now()).state.durable.retired
-        parts = build_parts(stack, retired, host, place, owner, say_nothing)
-        return list(_sections(anyio.run(preview, old, chosen, parts, SystemClock().now())))
+        return list(_sections(look(old, chosen, host, place, owner)))
+
+
+def look(state: "State", fact: "StackChosen | StackAmended", host: "Host", folder: Path, owner: str) -> "Preview":
+    """What `fact` would change of what runs, which is looked at once."""
+    import anyio
+
+    from ..controller.assembly import build_parts
+    from ..controller.planning import preview
+    from ..controller.reduce import reduce
+    from ..processes import SystemClock
+
+    now_s = SystemClock().now()
+    retired = reduce(state, fact, now_s).state.durable.retired
+    parts = build_parts(fact.stack, retired, host, folder, owner, say_nothing)
+    return anyio.run(preview, state, fact, parts, now_s)
 
 
 def _sections(preview: "Preview") -> Iterator[Section]:
@@ -62,7 +73,11 @@ def _sections(preview: "Preview") -> Iterator[Section]:
             for c in preview.changes
         ],
     )
-    changed = [c for c in preview.changes if c.action != "keep"]
-    yield Section("diff", "\n".join(f"{c.backend or 'load balancer'}: {c.artefact}\n{c.diff}" for c in changed))
+    yield diff_section(preview)
     yield Section("fidelity", preview.fidelity)
     yield Section("could not be looked at", preview.unknown and [{"what": line} for line in preview.unknown])
+
+
+def diff_section(preview: "Preview") -> Section:
+    changed = [c for c in preview.changes if c.action != "keep"]
+    return Section("diff", "\n".join(f"{c.backend or 'load balancer'}: {c.artefact}\n{c.diff}" for c in changed))
