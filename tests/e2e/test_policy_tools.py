@@ -148,6 +148,20 @@ def test_capacity_says_what_it_can_not_reach(folder: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("slo", ["p99_ttft_s>=1", "p99_ttft_s<1", "p99_ttft_s<=0"])
+def test_capacity_takes_a_limit_from_above_only(folder: Path, slo: str) -> None:
+    done = fs(folder, "bench", "capacity", "--url", "http://x", "--model", "m", "--slo", slo)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"fs: --slo: write p99_ttft_s<=SECONDS, greater than 0, found {slo}\n"
+
+
+def test_a_file_that_can_not_be_written_is_told_before_anything_is_measured(folder: Path) -> None:
+    limit = ("--slo", "p99_ttft_s<=1", "--save", "no/replica.json")
+    done = fs(folder, "bench", "capacity", "--url", "http://x", "--model", "m", *limit)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "fs: no/replica.json: no is no folder; make it first\n"
+
+
 def test_capacity_takes_no_other_limit(folder: Path) -> None:
     done = fs(folder, "bench", "capacity", "--url", "http://x", "--model", "m", "--slo", "p50_ttft_s<=1")
     assert (done.returncode, done.stdout) == (2, "")

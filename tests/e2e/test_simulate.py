@@ -163,6 +163,16 @@ def test_what_was_served_becomes_a_trace_that_can_be_simulated(fs, folder):
     assert json.loads(simulated.stdout)["trace"]["requests"] == 3
 
 
+def test_many_of_one_moment_stay_as_many(fs, folder):
+    twin, other = ("ops", "chat", "complete", 1774962001.25, 40.0), ("ops", "chat", "complete", 1774962001.25, 39.5)
+    ledger(folder / "state", twin, other, twin, twin, other)
+    ran = fs("trace", "record", "--state", "state", "--save", "served.csv")
+    assert ran.returncode == 0, ran.stderr
+    simulated = fs("simulate", "--policy", "fs.yaml:market", "--trace", "served.csv", "-o", "json")
+    assert simulated.returncode == 0, simulated.stderr
+    assert json.loads(simulated.stdout)["trace"]["requests"] == 5
+
+
 def test_recording_overwrites_nothing_and_needs_a_ledger(fs, folder):
     ran = fs("trace", "record", "--state", "state", "--save", "served.csv")
     assert ran.returncode == 2

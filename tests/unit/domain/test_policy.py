@@ -1,6 +1,6 @@
 import pytest
 
-from finsight_serve.domain import AutoscalingPolicy, FieldError
+from finsight_serve.domain import AutoscalingPolicy, FieldError, WeeklyHours, Window
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,15 @@ def test_the_records_policy_is_valid() -> None:
         smoothing_factor=0.5,
     )
     assert policy.max_replicas == 4
+
+
+@pytest.mark.parametrize("lead_s", [-1.0, 86401.0, float("inf"), float("nan")])
+def test_a_lead_that_no_start_takes_is_refused(lead_s: float) -> None:
+    hours = WeeklyHours(start="09:00", end="16:00", timezone="UTC")
+    with pytest.raises(FieldError, match=r"^lead_s: must be from 0 to 86400, or measured, found "):
+        Window(weekly=hours, min_replicas=2, lead_s=lead_s)
+
+
+def test_digits_of_another_script_are_no_time_of_day() -> None:
+    with pytest.raises(FieldError, match=r"^start: must be a time of day"):
+        WeeklyHours(start="0\N{ARABIC-INDIC DIGIT NINE}:00", end="16:00", timezone="UTC")

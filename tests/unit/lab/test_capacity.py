@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from finsight_serve.errors import UserError
 from finsight_serve.lab.asking import SteadyClock
-from finsight_serve.lab.capacity import Answer, Capacity, Search, measure, run_trial, summarise
+from finsight_serve.lab.capacity import LONE_REQUESTS, Answer, Capacity, Search, measure, run_trial, summarise
 
 T = TypeVar("T")
 
@@ -158,6 +158,16 @@ def test_a_slow_replica_is_refused_after_a_look_at_it_alone() -> None:
 def test_one_that_only_fails_is_refused() -> None:
     with pytest.raises(UserError, match="a request alone failed: HTTP status 500"):
         found(Server(4, 1.0, fails_above=0))
+
+
+def test_where_no_rate_holds_it_is_told_however_high_the_search_may_go() -> None:
+    class OnlyQuickAlone(Server):
+        async def ask(self, planned_s: float) -> Answer:
+            answer = await super().ask(planned_s)
+            return answer if self.asked <= LONE_REQUESTS else Answer(planned_s, 9.0, 9.0)
+
+    with pytest.raises(UserError, match="no rate down to one request in"):
+        found(OnlyQuickAlone(4, 1.0), step_s=30.0, most_rps=100_000.0)
 
 
 def test_requests_that_pile_up_end_the_step() -> None:

@@ -122,6 +122,12 @@ def test_days_of_arrivals(write):
     assert trace.spans == ((0.0, DAY_S), (2 * DAY_S, 3 * DAY_S))
 
 
+def test_a_day_after_the_last_is_none_of_the_trace(write):
+    trace = read_trace(write("arrival_s\n10\n86410\n"), days=[0, 1])
+    with pytest.raises(UserError, match="has no day 2"):
+        trace.select([1, 2])
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

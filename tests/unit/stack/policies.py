@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from finsight_serve.domain.policy import LONGEST_LEAD_S
 from finsight_serve.policy import AutoscalingPolicy, CronHours, ServiceLevel, TradingHours, WeeklyHours, Window
 
 ZONES = st.sampled_from(["America/New_York", "Europe/London", "Asia/Tokyo", "UTC"])
@@ -71,7 +72,7 @@ def numbers(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def windows(draw: st.DrawFn, floor: int, ceiling: int) -> Window:
-    lead = draw(st.just("measured") | seconds())
+    lead = draw(st.just("measured") | st.floats(0, LONGEST_LEAD_S) | st.integers(0, int(LONGEST_LEAD_S)))
     said = {"name": draw(NAMES), "lead_s": lead, **draw(hours())}
     if draw(st.booleans()):
         return Window(policy=AutoscalingPolicy(**draw(numbers())), **said)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UserError
+from .options import check_writable
 from .output import Section, rendered
 
 if TYPE_CHECKING:
@@ -72,6 +74,10 @@ def capacity(
     from ..lab.measurement import write_measurement
 
     limit = parse_limit(slo, ("p99_ttft_s",))
+    if limit.relation != "<=" or limit.value <= 0:
+        raise UserError(f"--slo: write p99_ttft_s<=SECONDS, greater than 0, found {slo}")
+    if save is not None:
+        check_writable(save)
     key = key_file.read_text().strip() if key_file else os.environ.get("FS_API_KEY", "")
     endpoint = Endpoint(url.rstrip("/").removesuffix("/v1"), model, key, prompt_words, output_tokens, timeout_s)
 

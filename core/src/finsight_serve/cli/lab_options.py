@@ -38,7 +38,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
         found: list[int] = []
         for part in str(value).split(","):
             first, dash, last = part.strip().partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
+            if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
                 self.fail(f"{value!r} is no list of numbers as 0,1,6-10", param, ctx)
             found += range(int(first), int(last or first) + 1)
         return tuple(found)

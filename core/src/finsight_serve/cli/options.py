@@ -35,6 +35,12 @@ def say_nothing(_: str) -> None:
     """Progress that nobody waits for."""
 
 
+def check_writable(path: Path) -> None:
+    """Before minutes are spent on what can't be written. Raises `UserError`."""
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{path}: {path.parent} is no folder; make it first")
+
+
 def state_dir(stack_name: str, given: Path | None) -> Path:
     """The folder of a stack's state: the given one, or one by the stack's name for this user."""
     if given is not None:

@@ -16,6 +16,7 @@ from .lab_options import (
     service_options,
     trace_options,
 )
+from .options import check_writable
 from .output import Section, rendered
 from .policy import POLICY_COMMANDS
 
@@ -83,6 +84,8 @@ def policy_tune(
     from ..stack import read_policy
 
     goal = parse_objective(objective, METRICS)
+    if diff is not None:
+        check_writable(diff)
     policy = read_policy(reference, Path())
     model, _ = service.read()
     loops = choose_loops(Host(), backends)
@@ -114,12 +117,11 @@ def policy_tune(
 
 
 def front_row(candidate: "Candidate", found: "Tuned") -> Mapping[str, Any]:
+    chosen = "chosen" if candidate is found.chosen else "as it is" if candidate.policy == found.start.policy else ""
+    scores = {"": candidate.training, " on other days": candidate.validation}
     return {
-        "": "chosen" if candidate is found.chosen else "as it is" if candidate.policy == found.start.policy else "",
-        "replica-hours a day": round(candidate.training["replica_hours_a_day"], 2),
-        "p99 wait s": round(candidate.training["p99_wait_s"], 3),
-        "on other days: replica-hours a day": round(candidate.validation["replica_hours_a_day"], 2),
-        "p99 wait s on other days": round(candidate.validation["p99_wait_s"], 3),
+        "": chosen,
+        **{axis + where: round(score[axis], 3) for where, score in scores.items() for axis in found.axes},
     }
 
 

@@ -16,6 +16,7 @@ from .lab_options import (
     service_options,
     trace_options,
 )
+from .options import check_writable
 from .output import Section, render
 
 if TYPE_CHECKING:
@@ -108,13 +109,11 @@ def simulate(
 
 def check_report(path: Path) -> None:
     """Before minutes are spent on what can't be written. Raises `UserError`."""
-    from ..errors import UserError
     from ..lab.extra import load
 
     for library in ("jinja2", "matplotlib"):
         load(library)
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{path}: {path.parent} is no folder; make it first")
+    check_writable(path)
 
 
 class Progress:

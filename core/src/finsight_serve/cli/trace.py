@@ -13,8 +13,9 @@ from .options import file_option, named_state_dir, state_option
 if TYPE_CHECKING:
     from ..store.ledger import Arrival
 
+FINER = 2.0**-22
+"""Share of a time by which another differs for certain once both are read as 32-bit numbers."""
 HEADER = ("arrival_s", "tenant", "service_s")
-FINER_S = 1e-6
 
 
 @click.group(short_help="Record load for `fs simulate`")
@@ -68,16 +69,21 @@ class _Written:
 
 
 def _write(rows: "Iterator[Arrival]", out: TextIO) -> _Written:
-    writer, counts, last = csv.writer(out, lineterminator="\n"), _Written(), ("", "", "")
+    writer, counts = csv.writer(out, lineterminator="\n"), _Written()
     writer.writerow(HEADER)
+    moment, written = "", set[tuple[str, str, str]]()
     for row in rows:
         if row.duration_s is None or row.outcome == "failed":
             counts.left_out += 1
             continue
-        line = (f"{row.started_s:.6f}", row.tenant, f"{row.duration_s:.6f}")
-        if line == last:  # two of one moment stay two: a trace with a row twice is refused
-            line = (line[0], line[1], f"{row.duration_s + FINER_S:.6f}")
+        at = f"{row.started_s:.6f}"
+        if at != moment:
+            moment, written = at, set()
+        duration_s = row.duration_s
+        # two of one moment stay two: a trace with a row twice is refused
+        while (line := (at, row.tenant, f"{duration_s:.6f}")) in written:
+            duration_s += max(1e-6, duration_s * FINER)
+        written.add(line)
         writer.writerow(line)
-        last = line
         counts.rows += 1
     return counts

@@ -6,6 +6,9 @@ from typing import Literal
 from .field_error import FieldError
 from .hours import CronHours, Hours, TradingHours, WeeklyHours
 
+LONGEST_LEAD_S = 86400.0
+"""A day: no replica starts for longer, and a floor raised days ahead is better said by a window."""
+
 SignalLoss = Literal["hold", "floor"] | int
 
 
@@ -142,8 +145,9 @@ class Window:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise FieldError(name, f"must be at least {least}, found {value}")
-        if self.lead_s != "measured" and (isinstance(self.lead_s, str) or self.lead_s < 0):
-            raise FieldError("lead_s", f"must be at least 0, or measured, found {self.lead_s}")
+        if self.lead_s != "measured" and (isinstance(self.lead_s, str) or not 0 <= self.lead_s <= LONGEST_LEAD_S):
+            found = self.lead_s if isinstance(self.lead_s, str) else f"{self.lead_s:g}"
+            raise FieldError("lead_s", f"must be from 0 to {LONGEST_LEAD_S:g}, or measured, found {found}")
 
     @property
     def hours(self) -> Hours:

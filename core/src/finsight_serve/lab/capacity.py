@@ -67,11 +67,11 @@ class Search:
         return replace(known, next_rps=known._guess())
 
     def done(self, precision: float) -> bool:
-        """Whether the rate is known to within the share `precision`, or held at `most_rps`, or breaks at any rate."""
+        """Whether the rate is known to within the share `precision`, or held at `most_rps`."""
         if self.breaks_rps is None:
             return self.holds_rps is not None and self.holds_rps >= self.most_rps
         if self.holds_rps is None:
-            return self.next_rps < self.most_rps / 1e6
+            return False
         return self.breaks_rps <= self.holds_rps * (1 + precision)
 
     def _guess(self) -> float:

@@ -64,7 +64,7 @@ class Trace:
         spans: list[Span] = []
         for day in sorted(set(days)):
             start_s, end_s = day * DAY_S, (day + 1) * DAY_S
-            if day < 0 or start_s > max(end for _, end in self.spans):
+            if day < 0 or start_s >= max(end for _, end in self.spans):
                 raise UserError(f"{self.name}: has no day {day}; the first is day 0")
             if spans and spans[-1][1] == start_s:
                 start_s = spans.pop()[0]
