@@ -7,7 +7,7 @@ changing a policy, evicting, adopting and removing are the same three calls with
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -99,6 +99,12 @@ class Plan:
 
     artefacts: tuple[Artefact, ...]
     fidelity: Mapping[tuple[str, str], Grade] = field(default_factory=dict)  # (deployment, policy field) → grade
+
+
+def graded_fields(policy: AutoscalingPolicy) -> tuple[str, ...]:
+    """What an orchestrator grades: all but the promised service level, and the schedule where it is empty."""
+    names = (spec.name for spec in fields(policy))
+    return tuple(name for name in names if name != "slo" and (name != "schedule" or policy.schedule))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from finsight_serve.domain import AutoscalingPolicy, CronHours, TradingHours, WeeklyHours, Window
 from finsight_serve.domain.hours import EVERY_DAY, Hours
-from finsight_serve.schedule import check_schedule, cut_overs, next_cut_over_s, openings, policy_at
+from finsight_serve.schedule import check_schedule, cut_overs, next_cut_over, openings, policy_at
 
 from .times import utc
 
@@ -86,7 +86,8 @@ def test_the_policy_at_any_time_is_what_the_cut_overs_say(
         assert held.schedule == () and held.slo is None
         later = [start for start in starts if start > at_s]
         if later:
-            assert next_cut_over_s(policy, at_s, cold_start_s) == later[0]
+            following = next_cut_over(policy, at_s, cold_start_s)
+            assert following is not None and following.at_s == later[0]
 
 
 @given(policies, ranges, shares, cold_starts)

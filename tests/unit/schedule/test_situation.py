@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from finsight_serve.domain import AutoscalingPolicy, CronHours, TradingHours, WeeklyHours, Window, market_hours
-from finsight_serve.schedule import cut_overs, next_cut_over_s, policy_at, situation_at
+from finsight_serve.schedule import cut_overs, next_cut_over, policy_at, situation_at
 
 from .times import NEW_YORK, new_york
 
@@ -52,7 +52,7 @@ def test_the_records_policies(at: str, expected: AutoscalingPolicy) -> None:
 
 def test_without_a_schedule_the_numbers_hold_always() -> None:
     assert policy_at(DEFAULT, 0.0) == DEFAULT
-    assert next_cut_over_s(DEFAULT, 0.0) is None and cut_overs(DEFAULT, 0.0, 1e9) == ()
+    assert next_cut_over(DEFAULT, 0.0) is None and cut_overs(DEFAULT, 0.0, 1e9) == ()
 
 
 def test_the_named_policy_with_the_highest_floor_holds_and_the_first_wins_ties() -> None:
@@ -164,13 +164,16 @@ def test_cut_overs_around_the_half_day() -> None:
 
 def test_a_window_that_changes_no_number_is_no_cut_over() -> None:
     policy = scheduled(daily("09:00", "10:00", min_replicas=1), daily("12:00", "13:00", min_replicas=2))
-    assert next_cut_over_s(policy, new_york("2026-11-24 08:00")) == new_york("2026-11-24 12:00")
+    found = next_cut_over(policy, new_york("2026-11-24 08:00"))
+    assert found is not None and found.at_s == new_york("2026-11-24 12:00")
 
 
 def test_the_next_cut_over_may_be_months_away() -> None:
     holidays_over = Window(calendar=TradingHours(exchange="XNYS", start="09:00", end="16:00"), policy=MARKET)
-    assert next_cut_over_s(scheduled(holidays_over), new_york("2026-11-25 16:00")) == new_york("2026-11-27 09:00")
+    found = next_cut_over(scheduled(holidays_over), new_york("2026-11-25 16:00"))
+    assert found is not None and found.at_s == new_york("2026-11-27 09:00")
     rare = Window(
         name="closing", cron=CronHours(start="0 0 1 12 *", end="0 0 2 12 *", timezone=NEW_YORK), min_replicas=3
     )
-    assert next_cut_over_s(scheduled(rare), new_york("2026-01-01 00:00")) == new_york("2026-12-01 00:00")
+    found = next_cut_over(scheduled(rare), new_york("2026-01-01 00:00"))
+    assert found is not None and found.at_s == new_york("2026-12-01 00:00")

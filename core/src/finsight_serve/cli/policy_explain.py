@@ -85,9 +85,9 @@ def policy_explain(
 def _sections(
     policy: "AutoscalingPolicy", at_s: float, cold_start_s: float | None, zone: ZoneInfo, ahead: "Sequence[CutOver]"
 ) -> "Iterator[Section]":
-    from ..schedule import next_cut_over_s, situation_at
+    from ..schedule import next_cut_over, situation_at
 
-    situation, next_s = situation_at(policy, at_s, cold_start_s), next_cut_over_s(policy, at_s, cold_start_s)
+    situation, edge = situation_at(policy, at_s, cold_start_s), next_cut_over(policy, at_s, cold_start_s)
     lead = "none: no cold start is measured yet; --cold-start S sets one" if cold_start_s is None else cold_start_s
     yield Section(
         "situation",
@@ -96,7 +96,7 @@ def _sections(
             "floor": situation.policy.min_replicas,
             "ceiling": situation.policy.max_replicas,
             "why": situation.why,
-            "next cut-over": _when(next_s, zone)["at"] if next_s is not None else None,
+            "next cut-over": _when(edge.at_s, zone)["at"] if edge else None,
             **({"measured lead_s": lead} if _leads_by_measured(policy) else {}),
         },
     )

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from ..domain import AutoscalingPolicy
 from ..plugin import Observed
-from ..schedule import cut_overs, next_cut_over_s, policy_at, situation_at
+from ..schedule import cut_overs, next_cut_over, policy_at, situation_at
 from ..stack.values import Deployment
 from .state import Durable, State
 
@@ -46,12 +46,10 @@ def cold_start_s(durable: Durable, deployment: str) -> float | None:
 
 def describe_next_cut_over(durable: Durable, deployment: Deployment, now_s: float) -> str:
     """Local time of the window that causes it; "" where none comes within a year."""
-    measured_s = cold_start_s(durable, deployment.name)
-    at_s = next_cut_over_s(deployment.policy, now_s, measured_s)
-    if at_s is None:
+    edge = next_cut_over(deployment.policy, now_s, cold_start_s(durable, deployment.name))
+    if edge is None:
         return ""
-    (*_, edge) = cut_overs(deployment.policy, now_s, at_s, measured_s)
-    return f"{datetime.fromtimestamp(at_s, ZoneInfo(edge.timezone)):%a %Y-%m-%d %H:%M %Z}: {edge.why}"
+    return f"{datetime.fromtimestamp(edge.at_s, ZoneInfo(edge.timezone)):%a %Y-%m-%d %H:%M %Z}: {edge.why}"
 
 
 def measure_starts(state: State, backend: str, observed: Observed) -> State:

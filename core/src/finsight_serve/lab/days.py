@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from ..domain import AutoscalingPolicy
 from ..errors import UserError
 from .evidence import Loops
+from .outcome import Outcome
 from .service import ServiceModel
-from .simulation import Outcome, simulate
+from .simulation import simulate
 from .trace import DAY_S, Trace
 from .tune import Evaluate, Score
 

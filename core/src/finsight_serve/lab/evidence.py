@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from ..domain import AutoscalingPolicy
 from ..plugin import ControlLoop
+from .outcome import Outcome
 from .rules import Demand, Finding, with_windows
 from .service import ServiceModel
-from .simulation import Outcome, simulate
+from .simulation import simulate
 from .trace import DAY_S, Trace
 
 QUIET_S, BURST_S, AFTER_S = 600.0, 1800.0, 3600.0

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 PENDING, SHED = -2.0, -1.0
 FREE, STARTING, READY, DRAINING = 0, 1, 2, 3
 # indices of `counts`
-NEXT, HEAD, WAITING, RUNNING, BUSY, SHED_COUNT, BEGUN, STARTING_COUNT, READY_COUNT, DRAINING_COUNT = range(10)
+NEXT, HEAD, WAITING, RUNNING, BUSY, SHED_COUNT, BEGUN, STARTING_COUNT, READY_COUNT = range(9)
 # indices of `times`
 NEXT_EVENT_S, PAID_S = range(2)
 
@@ -91,7 +91,6 @@ def advance(
             if states[holder] == DRAINING:
                 if in_work[holder] == 0:
                     states[holder] = FREE
-                    counts[DRAINING_COUNT] -= 1
                     times[PAID_S] += now_s - since_s[holder]
             else:
                 counts[RUNNING] -= 1

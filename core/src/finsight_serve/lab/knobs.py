@@ -19,10 +19,6 @@ class Knob:
     high: float
     step: float | None = None  # None: any number, tried evenly over orders of magnitude
 
-    @property
-    def whole(self) -> bool:
-        return self.step is not None and self.step == int(self.step) and self.low == int(self.low)
-
 
 def knobs(policy: AutoscalingPolicy, *, max_concurrency: int) -> tuple[Knob, ...]:
     """All but the bounds, which say what the hardware may cost; of windows also the floor and the lead, unless that is

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from . import kernel
 from .kernel import (
     DRAINING,
-    DRAINING_COUNT,
     FREE,
     NEXT_EVENT_S,
     PAID_S,
@@ -36,7 +35,7 @@ class Queue:
 
         self.arrival_s, self._service_s, self._service = arrival_s, service_s, service
         self.wait_s = np.full(len(arrival_s), PENDING, dtype=np.float32)
-        self._counts = np.zeros(10, dtype=np.int64)
+        self._counts = np.zeros(9, dtype=np.int64)
         self._times = np.array([now_s, 0.0])
         self._states = np.zeros(0, dtype=np.int8)
         self._since_s, self._ready_s = np.zeros(0), np.zeros(0)
@@ -144,7 +143,6 @@ class Queue:
             self._counts[RUNNING] -= self._in_work[victim]
         if self._in_work[victim]:
             self._states[victim] = DRAINING
-            self._counts[DRAINING_COUNT] += 1
         else:
             self._states[victim] = FREE
             self._times[PAID_S] += now_s - self._since_s[victim]

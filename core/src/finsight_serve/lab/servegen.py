@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from .extra import load
-from .trace import DAY_S, Span, Trace
+from .trace import DAY_S, Trace, spans_of
 
 if TYPE_CHECKING:
     from .trace import Array
@@ -55,7 +55,7 @@ def draw(
     tenant = np.repeat(np.arange(len(drawn), dtype=np.int16), [len(one) for one in drawn])
     order = np.argsort(arrival_s, kind="stable")
     tenants = tuple(f"client-{name}" for name in names)
-    return Trace(path.stem, arrival_s[order], 0.0, _spans(chosen), False, tenant[order], tenants)
+    return Trace(path.stem, arrival_s[order], 0.0, spans_of(chosen), False, tenant[order], tenants)
 
 
 def _read(path: Path) -> Any:
@@ -102,13 +102,3 @@ def _weibull_mean(shape: "Array") -> "Array":
 
     distinct, place = np.unique(shape, return_inverse=True)
     return np.array([gamma(1 + 1 / one) for one in distinct])[place]
-
-
-def _spans(days: Sequence[int]) -> tuple[Span, ...]:
-    spans: list[Span] = []
-    for day in days:
-        start_s = day * DAY_S
-        if spans and spans[-1][1] == start_s:
-            start_s = spans.pop()[0]
-        spans.append((start_s, (day + 1) * DAY_S))
-    return tuple(spans)

@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..plugin import ControlLoop
 from ..schedule import cut_overs, policy_at
 from .extra import load
-from .outcome import Outcome, Run, Series, agreement, sum_up
+from .outcome import Outcome, Run, Series, sum_up
 from .service import ServiceModel
 from .trace import Span, Trace
 
@@ -23,8 +23,6 @@ TICKS_BETWEEN_WORDS = 8192
 Tell = Callable[[float], None]
 Flat = tuple[AutoscalingPolicy, float]
 """What holds, and until when, seconds after the trace's start."""
-
-__all__ = ["Outcome", "Series", "agreement", "simulate"]
 
 
 def simulate(

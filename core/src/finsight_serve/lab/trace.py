@@ -61,19 +61,27 @@ class Trace:
         """Only these days, each where it is. A day is 86,400 s, counted from `start_s`. Raises `UserError`."""
         import numpy as np
 
-        spans: list[Span] = []
-        for day in sorted(set(days)):
-            start_s, end_s = day * DAY_S, (day + 1) * DAY_S
-            if day < 0 or start_s >= max(end for _, end in self.spans):
+        last_s = max(end_s for _, end_s in self.spans)
+        for day in days:
+            if day < 0 or day * DAY_S >= last_s:
                 raise UserError(f"{self.name}: has no day {day}; the first is day 0")
-            if spans and spans[-1][1] == start_s:
-                start_s = spans.pop()[0]
-            spans.append((start_s, end_s))
+        spans = spans_of(days)
         edges = np.searchsorted(self.arrival_s, np.array(spans))
         chosen = np.concatenate([np.arange(low, high) for low, high in edges])
         if not len(chosen):
             raise UserError(f"{self.name}: no request comes on day {', '.join(map(str, days))}")
-        return replace(self, spans=tuple(spans), **self.columns(chosen))
+        return replace(self, spans=spans, **self.columns(chosen))
+
+
+def spans_of(days: Sequence[int]) -> tuple[Span, ...]:
+    """Days that follow each other are one span."""
+    spans: list[Span] = []
+    for day in sorted(set(days)):
+        start_s, end_s = day * DAY_S, (day + 1) * DAY_S
+        if spans and spans[-1][1] == start_s:
+            start_s = spans.pop()[0]
+        spans.append((start_s, end_s))
+    return tuple(spans)
 
 
 COLUMNS = ("arrival_s", "tenant", "input_tokens", "output_tokens", "service_s")

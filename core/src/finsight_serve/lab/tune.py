@@ -35,7 +35,6 @@ class Tuned:
     front: tuple[Candidate, ...]  # none of them is worse than another in both axes; ordered by the objective's metric
     chosen: Candidate
     axes: tuple[str, str]
-    trials: int
 
 
 def tune(
@@ -75,7 +74,6 @@ def tune(
         tuple(candidate for found, candidate in candidates.items() if found in front),
         candidates[chosen],
         axes,
-        len(tried),
     )
 
 

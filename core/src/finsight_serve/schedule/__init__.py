@@ -4,7 +4,7 @@ Pure: time comes in as UTC epoch seconds, and the same arguments give the same a
 """
 
 from .checks import check_known, check_schedule
-from .cut_overs import CutOver, cut_overs, next_cut_over_s
+from .cut_overs import CutOver, cut_overs, next_cut_over
 from .exchanges import KnownDays, known_days
 from .openings import ClosedDay, Opening, closed_days, openings, timezone_of
 from .situation import OpenWindow, Situation, policy_at, situation_at, window_label
@@ -21,7 +21,7 @@ __all__ = [
     "closed_days",
     "cut_overs",
     "known_days",
-    "next_cut_over_s",
+    "next_cut_over",
     "openings",
     "policy_at",
     "situation_at",

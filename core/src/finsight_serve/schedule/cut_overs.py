@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..domain import AutoscalingPolicy
-from .situation import DAY_S, Situation, policy_at, situation_at, steps_of_day
+from .situation import DAY_S, Situation, held_at, steps_of_day
 
 HORIZON_DAYS = 400  # every window but one on a 29 February comes within a year
 
@@ -31,33 +31,33 @@ def cut_overs(
     return tuple(_cut_overs(policy, from_s, to_s, cold_start_s))
 
 
-def next_cut_over_s(policy: AutoscalingPolicy, now_s: float, cold_start_s: float | None = None) -> float | None:
+def next_cut_over(policy: AutoscalingPolicy, now_s: float, cold_start_s: float | None = None) -> CutOver | None:
     """The first after `now_s`; None where none comes within a year. Raises as `cut_overs`."""
     if not policy.schedule:
         return None
     ends_s = (int(now_s // DAY_S) + 1) * DAY_S
     today = next(_cut_overs(policy, now_s, ends_s - 1e-6, cold_start_s), None)
-    return today.at_s if today else _first_from(policy, ends_s, cold_start_s)
+    return today or _first_from(policy, ends_s, cold_start_s)
 
 
 @lru_cache(maxsize=64)
-def _first_from(policy: AutoscalingPolicy, from_s: float, cold_start_s: float | None) -> float | None:
+def _first_from(policy: AutoscalingPolicy, from_s: float, cold_start_s: float | None) -> CutOver | None:
     found = _cut_overs(policy, from_s - 1e-6, from_s + HORIZON_DAYS * DAY_S, cold_start_s)
-    return next((one.at_s for one in found), None)
+    return next(found, None)
 
 
 def _cut_overs(policy: AutoscalingPolicy, from_s: float, to_s: float, cold_start_s: float | None) -> Iterator[CutOver]:
     if not policy.schedule:
         return
-    before, held = situation_at(policy, from_s, cold_start_s), policy_at(policy, from_s, cold_start_s)
+    before = held_at(policy, from_s, cold_start_s)
     for day in range(int(from_s // DAY_S), int(to_s // DAY_S) + 1):
         for at_s, after in steps_of_day(policy, day, cold_start_s):
             if not from_s < at_s <= to_s:
                 continue
-            if after.policy != held:
+            if after.policy != before.policy:
                 why, timezone = _cause(before, after)
-                yield CutOver(at_s, held, after.policy, why, timezone)
-            before, held = after, after.policy
+                yield CutOver(at_s, before.policy, after.policy, why, timezone)
+            before = after
 
 
 def _cause(before: Situation, after: Situation) -> tuple[str, str]:

@@ -51,12 +51,12 @@ def policy_at(policy: AutoscalingPolicy, now_s: float, cold_start_s: float | Non
 
     Raises `FieldError` for a schedule that `check_schedule` refuses.
     """
-    return _step_at(policy, now_s, cold_start_s)[1].policy if policy.schedule else _flat(policy)
+    return held_at(policy, now_s, cold_start_s).policy if policy.schedule else _flat(policy)
 
 
 def situation_at(policy: AutoscalingPolicy, now_s: float, cold_start_s: float | None = None) -> Situation:
     """As `policy_at`, with the windows that count and the reason in words."""
-    situation = _step_at(policy, now_s, cold_start_s)[1]
+    situation = held_at(policy, now_s, cold_start_s)
     closed = tuple(_closures(policy.schedule, situation.windows, now_s))
     return replace(situation, why="; ".join((situation.why, *closed)))
 
@@ -83,9 +83,10 @@ def steps_of_day(policy: AutoscalingPolicy, day: int, cold_start_s: float | None
     return tuple((at_s, _combine(policy, stretches, at_s)) for at_s in sorted({from_s, *edges}))
 
 
-def _step_at(policy: AutoscalingPolicy, now_s: float, cold_start_s: float | None) -> Step:
+def held_at(policy: AutoscalingPolicy, now_s: float, cold_start_s: float | None) -> Situation:
+    """As `situation_at`, without why windows are closed."""
     steps = steps_of_day(policy, int(now_s // DAY_S), cold_start_s)
-    return steps[bisect_right(steps, now_s, key=lambda step: step[0]) - 1]
+    return steps[bisect_right(steps, now_s, key=lambda step: step[0]) - 1][1]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from ..domain import AutoscalingPolicy
-from ..plugin import ApplyError, DeploymentSpec, Feature, Launch, Orchestrator, Plan
+from ..plugin import ApplyError, DeploymentSpec, Feature, Launch, Orchestrator, Plan, graded_fields
 from .echo import echo_launch
 from .plugin import ActuatorConformance
 from .policies import meaning, policies
@@ -95,12 +95,6 @@ class RendererConformance(CompilationConformance):
             assert str(reason)
         else:
             assert first.replicas == ()
-
-
-def graded_fields(policy: AutoscalingPolicy) -> list[str]:
-    """The fields of `policy` that its orchestrator grades."""
-    names = [field.name for field in fields(policy)]
-    return [name for name in names if name != "slo" and (name != "schedule" or policy.schedule)]
 
 
 def want(launch: Launch, replicas: int, evict: Iterable[str] = ()) -> tuple[DeploymentSpec, ...]:

@@ -40,7 +40,8 @@ class KedaControlLoop:
         self._next_sync_s = self._now_s = -math.inf
         self._failures = 0
         self._busy_s = -math.inf
-        self._steady_from_s, self._before = -math.inf, (-1.0, -1, -1, 0)
+        self._steady_from_s = -math.inf
+        self._before: tuple[float, int, int, AutoscalingPolicy] | None = None  # what was asked
         self._wanted = 0
         self.settled = False
         """Asked the same again, it would answer the same for ever; ticks may be left out."""
@@ -48,7 +49,7 @@ class KedaControlLoop:
     def step(self, policy: AutoscalingPolicy, now_s: float, ongoing: float | None, ready: int, target: int) -> int:
         self._make_up(policy, now_s, target)
         self._seen.append(_Seen(now_s, ongoing if ready else None, ready))  # without an engine, no metric
-        asked = (-1.0 if ongoing is None else ongoing, ready, target, id(policy))
+        asked = (-1.0 if ongoing is None else ongoing, ready, target, policy)
         if asked != self._before:
             self._before, self._steady_from_s = asked, now_s
         count = target

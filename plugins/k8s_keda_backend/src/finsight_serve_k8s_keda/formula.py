@@ -38,8 +38,7 @@ def formula(policy: AutoscalingPolicy, floors: Sequence[str] = ()) -> str:
     up, down = _step(wanted, policy.up_factor), _step(wanted, policy.down_factor)
     if policy.down_factor < 1:
         down = f"({wanted} <= {REPLICAS} - 1 ? min({down}, {REPLICAS} - 1) : {down})"
-    both = up == down or (policy.up_factor == policy.down_factor)
-    x = down if both else f"({wanted} > {REPLICAS} ? {up} : {down})"
+    x = down if policy.up_factor == policy.down_factor else f"({wanted} > {REPLICAS} ? {up} : {down})"
     return f"{unit(policy)} * max({', '.join(('0', x, *floors))})"
 
 

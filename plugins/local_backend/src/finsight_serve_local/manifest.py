@@ -7,11 +7,11 @@ may hold a hub token and is therefore secret.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from finsight_serve.domain import AutoscalingPolicy
-from finsight_serve.plugin import ApplyError, Artefact, DeploymentSpec, Grade, Plan
+from finsight_serve.plugin import ApplyError, Artefact, DeploymentSpec, Grade, Plan, graded_fields
 
 from .record import Record
 
@@ -67,9 +67,7 @@ def write_plan(want: tuple[DeploymentSpec, ...], first_ports: Mapping[str, int])
 
 
 def _grade(policy: AutoscalingPolicy) -> Mapping[str, Grade]:
-    names = [item.name for item in fields(policy)]
-    graded = [name for name in names if name != "slo" and (name != "schedule" or policy.schedule)]
-    return {name: _GRADES.get(name, _FIXED) for name in graded}
+    return {name: _GRADES.get(name, _FIXED) for name in graded_fields(policy)}
 
 
 def read_plan(plan: Plan) -> list[Wanted]:

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from finsight_serve.domain import AutoscalingPolicy
-from finsight_serve.plugin import ApplyError, Artefact, DeploymentSpec, Grade
+from finsight_serve.plugin import ApplyError, Artefact, DeploymentSpec, Grade, graded_fields
 
 from .instance import Application
 from .options import Options
@@ -84,7 +83,7 @@ def join(artefacts: Sequence[Artefact]) -> list[Json]:
 
 def grade(policy: AutoscalingPolicy) -> Mapping[str, Grade]:
     """How truly Serve 2.60 follows each field. The names are its own, so most are exact."""
-    grades = {spec.name: Grade("exact") for spec in fields(policy) if spec.name not in ("slo", "schedule")}
+    grades = {name: Grade("exact") for name in graded_fields(policy)}
     grades["smoothing_factor"] = Grade("exact", "as upscaling_factor and downscaling_factor")
     grades["on_signal_loss"] = _on_signal_loss(policy)
     if policy.min_replicas == 0:
