@@ -1,7 +1,7 @@
 """A steady load of streams by OpenAI's own client, and the client's ledger of how each of them ended."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from threading import Thread
 from typing import Literal
@@ -111,28 +111,47 @@ class Load:
                 tasks.start_soon(self._work)
 
     async def _work(self) -> None:
-        transport = WatchedTransport()
-        async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT_S, trust_env=False) as http:
-            client = AsyncOpenAI(base_url=self._url, api_key=self._key, http_client=http, max_retries=0)
+        async with Caller(self._url, self._key, self._model) as caller:
             done = 0
             while not self._stopped and done != self._rounds:
-                answer = await self._ask(client, transport)
+                answer = await caller.ask(self._tokens, self._count)
                 self.answers.append(answer)
                 done += 1
                 if answer.outcome == "failed":
                     await anyio.sleep(PAUSE_AFTER_FAILURE_S)  # else a dead server would be asked without end
 
-    async def _ask(self, client: AsyncOpenAI, transport: WatchedTransport) -> Answer:
+    def _count(self, change: int) -> None:
+        self.streaming += change
+
+
+class Caller:
+    """One client with a connection of its own; one request at a time."""
+
+    def __init__(self, url: str, key: str, model: str) -> None:
+        self._url, self._key, self._model = url, key, model
+        self._transport = WatchedTransport()
+
+    async def __aenter__(self) -> "Caller":
+        self._http = httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT_S, trust_env=False)
+        self._client = AsyncOpenAI(base_url=self._url, api_key=self._key, http_client=self._http, max_retries=0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def ask(self, tokens: int, on_streaming: Callable[[int], None] = lambda change: None) -> Answer:
+        """`on_streaming` is told 1 with the first token and -1 at the end of a stream that had one."""
         began_s = time.monotonic()
         content = usage = 0
         finish, error = "", ""
         try:
-            stream = await client.chat.completions.create(
+            stream = await self._client.chat.completions.create(
                 model=self._model,
                 messages=[{"role": "user", "content": "a steady load of streams"}],
-                max_tokens=self._tokens,
+                max_tokens=tokens,
                 stream=True,
                 stream_options={"include_usage": True},
+                extra_body={"ignore_eos": True},
             )
             async for chunk in stream:
                 usage = chunk.usage.completion_tokens if chunk.usage else usage
@@ -140,15 +159,17 @@ class Load:
                     finish = choice.finish_reason or finish
                     if choice.delta.content:
                         content += 1
-                        self.streaming += content == 1
+                        if content == 1:
+                            on_streaming(1)
         except OpenAIError as raised:
             error = f"{type(raised).__name__}: {raised}"[:200]
         except Exception as raised:  # the library lets through what the wire did, now and then
             error = f"{type(raised).__name__}: {raised}"[:200]
         finally:
-            self.streaming -= content > 0
-        seen = transport.seen
-        whole = not error and finish and DONE in seen.tail and content == usage == self._tokens
+            if content:
+                on_streaming(-1)
+        seen = self._transport.seen
+        whole = not error and finish and DONE in seen.tail and usage == tokens
         begun = seen.status == 200 and seen.body_bytes > 0
         outcome: Outcome = "whole" if whole else "truncated" if begun else "failed"
         why = "" if whole else error or f"finish {finish!r}, {content} tokens, usage {usage}, ends {seen.tail[-40:]!r}"

@@ -47,6 +47,7 @@ class Feature(Enum):
     STICKY = "sticky"
     LEDGER = "ledger"
     OPEN_STREAMS = "open_streams"
+    SHADOW = "shadow"  # a share of the requests can be copied to a socket
 
 
 @dataclass(frozen=True)
@@ -136,17 +137,28 @@ class Ceiling:
         return replicas >= 0.8 * self.replicas
 
 
+REFUSED = ""
+"""In a route's weights, in a deployment's place: that share is answered 503 with `Retry-After`."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    max_ongoing_requests: int | None = None  # over it: 429
+    """None: no limit. Over one, a request is answered 429 with `Retry-After`."""
+
+    max_ongoing_requests: int | None = None
+    requests_per_s: float | None = None  # a second's worth may come at once
+    tokens_per_minute: int | None = None  # prompt and completion; known when an answer ends, so the next ones wait
 
 
 @dataclass(frozen=True)
 class Route:
+    """The order of `weights` matters: a session keeps its deployment as long as that one's share has not moved."""
+
     tenant: str
     key_sha256: tuple[str, ...]
-    weights: Mapping[str, int]  # deployment → percent, adding up to 100; empty = 503 + Retry-After
+    weights: Mapping[str, int]  # deployment or REFUSED → percent, adding up to 100; empty = all refused
     limits: Limits = Limits()
+    shadow_percent: int = 0  # share of the requests copied to the table's `shadow_socket`
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,8 @@ class RouteTable:
     routes: tuple[Route, ...] = ()
     replicas: tuple[Replica, ...] = ()  # the ready ones
     upstream_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # deployment → its replicas' bearer key
+    version: int = 0  # grows with every change; each ledger line says by which version it was routed
+    shadow_socket: str = ""  # path of a unix socket; whoever listens there answers at once, and may be absent
 
 
 @dataclass(frozen=True)
@@ -170,6 +184,11 @@ class Request:
     started_s: float
     duration_s: float | None
     ttft_s: float | None  # to the first body byte
+    route_version: int = 0  # of the table that routed it
+    sent_bytes: int | None = None  # body bytes passed to the client
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    tokens_from: Literal["usage", "chunks", ""] = ""  # as the engine said, or a stream's chunks counted
 
 
 Verdict = Literal["ok", "refused", "timeout", "saturated", "wrong"]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finsight_serve.plugin import Request
 from finsight_serve_nginx.control import Open
 from finsight_serve_nginx.ledger import Ledger, outcome, parse, unknown
 
@@ -24,7 +25,13 @@ ROW = {
     "ended_s": "1000.500",
     "duration_s": "0.500",
     "ttft_s": "0.125",
+    "route_version": "12",
+    "sent_bytes": "345",
+    "prompt_tokens": "7",
+    "completion_tokens": "5",
+    "tokens_from": "usage",
 }
+NEW = ("route_version", "sent_bytes", "prompt_tokens", "completion_tokens", "tokens_from")
 LATER_S = 4e9
 
 
@@ -41,6 +48,7 @@ def line(**changed: str) -> str:
         ({"passed": "", "done": "1"}, "truncated"),
         ({"type": "application/json", "done": ""}, "complete"),
         ({"type": "application/json", "done": "", "passed": ""}, "truncated"),
+        ({"type": "text/html", "done": ""}, "truncated"),
         ({"completion": "", "passed": "", "done": ""}, "client_closed"),
         ({"status": "499", "completion": "", "passed": "", "done": ""}, "client_closed"),
         ({"status": "502", "upstream": "a:1, b:2", "passed": "", "done": ""}, "failed"),
@@ -67,13 +75,32 @@ def test_a_row_is_read_as_the_contract_says() -> None:
     )
 
 
+def measures(request: Request | None) -> tuple[object, ...]:
+    assert request is not None
+    return tuple(getattr(request, name) for name in NEW)
+
+
+def test_version_bytes_and_tokens() -> None:
+    assert measures(parse(line().encode(), "")) == (12, 345, 7, 5, "usage")
+    counted = line(prompt_tokens="", tokens_from="chunks", sent_bytes="0")
+    assert measures(parse(counted.encode(), "")) == (12, 0, None, 5, "chunks")
+    refused = line(prompt_tokens="", completion_tokens="", tokens_from="")
+    assert measures(parse(refused.encode(), "")) == (12, 345, None, None, "")
+
+
+def test_a_line_of_before_an_upgrade_is_read() -> None:
+    old = json.dumps({name: value for name, value in ROW.items() if name not in NEW})
+    assert measures(parse(old.encode(), "")) == (0, None, None, None, "")
+
+
 def test_a_group_without_live_replicas_is_no_replica() -> None:
     request = parse(line(upstream="127.0.0.1:1, deployment-chat", status="502").encode(), "")
     assert request is not None and request.replica == ""
 
 
 def test_the_row_of_an_orphan() -> None:
-    request = parse(unknown(Open("r9", "Desk%20A", "chat", 7, 12.25)).encode(), "c:1")
+    request = parse(unknown(Open("r9", "Desk%20A", "chat", 7, 12.25, route_version=3)).encode(), "c:1")
+    assert measures(request) == (3, None, None, None, "")
     assert request is not None
     assert (request.id, request.tenant, request.outcome, request.status) == ("r9", "Desk A", "unknown", 0)
     assert (request.started_s, request.duration_s, request.ttft_s, request.replica) == (12.25, None, None, "")

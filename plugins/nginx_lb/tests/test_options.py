@@ -44,3 +44,20 @@ def test_certificate_and_key_go_together(tmp_path: Path) -> None:
 def test_a_path_that_nginx_would_read_otherwise_is_refused() -> None:
     with pytest.raises(ValidationError, match="nginx can't take a path"):
         Options(tls_certificate=Path('/a"b'), tls_certificate_key=Path("/c"))
+
+
+@pytest.mark.parametrize("name", ["x-session-id", "X-Conversation", "session", "X2"])
+def test_session_header(name: str) -> None:
+    assert Options(session_header=name).session_header == name
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x_session", "x;y", "$x", "-x", "x-", "x--y", "ü", "x\n", "x:"])
+def test_a_session_header_is_a_headers_name(name: str) -> None:
+    with pytest.raises(ValidationError, match="must be a header's name"):
+        Options(session_header=name)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "X-Request-Id", "X-Finsight-Tenant", "Host"])
+def test_a_header_with_another_meaning_is_no_session(name: str) -> None:
+    with pytest.raises(ValidationError, match="has a meaning of its own"):
+        Options(session_header=name)

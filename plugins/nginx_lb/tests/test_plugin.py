@@ -16,11 +16,11 @@ def test_naming_the_plugin_imports_nothing_heavy() -> None:
 
 
 def test_refusals_are_openai_errors() -> None:
-    for refusal in refusals(1024):
+    for refusal in refusals(1024, 2):
         error = json.loads(refusal.body)["error"]
         assert error.keys() == {"message", "type", "param", "code"}
         assert not set(refusal.body) & set("'$\\"), "would end nginx's quotes or name a variable"
-        assert refusal.retry == (refusal.status in {429, 502, 503, 504})
+        assert bool(refusal.retry_after) == (refusal.status in {429, 502, 503, 504})
 
 
 def test_configurations_keep_what_is_current(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finsight_serve.plugin import Limits, Replica, Route, RouteTable
+from finsight_serve.plugin import REFUSED, Limits, Replica, Route, RouteTable
 from finsight_serve_nginx.options import Options
 from finsight_serve_nginx.render import decode, encode, render, upstream_group
 
@@ -35,12 +35,14 @@ def test_one_tenant_one_deployment() -> None:
         (Route("desk", (sha("k"),), {"chat": 100}, Limits(64)),),
         ready("chat", "10.0.0.2:1", "10.0.0.1:1"),
         {"chat": "s3"},
+        version=7,
     )
     rendered = files(table)
     [tenants] = blocks(rendered["tenants.conf"], "map $key_sha256 $tenant")
     assert tenants == ['default "";', f'"{sha("k")}" "desk";']
-    [limits] = blocks(rendered["tenants.conf"], 'map "t:$tenant" $max_ongoing_requests')
-    assert limits == ['default "";', '"t:desk" "64";']
+    [limits] = blocks(rendered["tenants.conf"], 'map "t:$tenant" $limits')
+    assert limits == ['default "";', '"t:desk" "64,-,-";']
+    assert 'js_var $route_version "7";' in rendered["nginx.conf"]
     [deployments] = blocks(rendered["tenants.conf"], 'map "t:$tenant" $deployment')
     assert deployments == ['default "";', '"t:desk" "chat";']
     assert "split_clients" not in rendered["tenants.conf"]
@@ -53,13 +55,54 @@ def test_one_tenant_one_deployment() -> None:
 def test_equal_weights_share_a_split_and_a_zero_weight_is_none() -> None:
     routes = (
         Route("a", (sha("a"),), {"new": 10, "old": 90}),
-        Route("b", (sha("b"),), {"old": 90, "new": 10}),
+        Route("b", (sha("b"),), {"new": 10, "none": 0, "old": 90}),
         Route("c", (sha("c"),), {"old": 0, "new": 100}),
     )
     tenants = files(RouteTable(routes))["tenants.conf"]
     assert blocks(tenants, "split_clients") == [['10% "new";', '* "old";']]
     [deployments] = blocks(tenants, 'map "t:$tenant" $deployment')
     assert deployments[1:] == ['"t:a" "$split_0";', '"t:b" "$split_0";', '"t:c" "new";']
+
+
+def test_shares_stand_in_the_order_of_the_weights() -> None:
+    """A share that grows in place takes sessions from its neighbour alone."""
+    weights = ({"z": 50, "m": 10, "a": 40}, {"z": 20, "m": 40, "a": 40}, {"a": 30, REFUSED: 30, "z": 40})
+    table = RouteTable(tuple(Route(str(n), (sha(str(n)),), each) for n, each in enumerate(weights)))
+    assert sorted(blocks(files(table)["tenants.conf"], "split_clients")) == [
+        ['20% "z";', '40% "m";', '* "a";'],
+        ['30% "a";', '30% "";', '* "z";'],
+        ['50% "z";', '10% "m";', '* "a";'],
+    ]
+
+
+def test_all_refused_is_no_deployment() -> None:
+    tenants = files(RouteTable((Route("a", (sha("a"),), {REFUSED: 100}), Route("b", (sha("b"),), {}))))["tenants.conf"]
+    assert set(blocks(tenants, 'map "t:$tenant" $deployment')[0]) <= {'default "";', '"t:a" "";'}
+
+
+def test_limits_stand_in_one_line_for_those_who_have_any() -> None:
+    limits = (Limits(), Limits(0), Limits(requests_per_s=0.5), Limits(3, 2.0, 60))
+    table = RouteTable(tuple(Route(str(n), (sha(str(n)),), {}, each) for n, each in enumerate(limits)))
+    [lines] = blocks(files(table)["tenants.conf"], 'map "t:$tenant" $limits')
+    assert lines[1:] == ['"t:1" "0,-,-";', '"t:2" "-,0.5,-";', '"t:3" "3,2.0,60";']
+
+
+def test_a_shadow_stands_only_where_some_route_has_one() -> None:
+    def rendered(percent: int, socket: str = "/s/shadow.sock") -> str:
+        routes = (Route("a", (sha("a"),), {"x": 100}, shadow_percent=percent), Route("b", (sha("b"),), {"x": 100}))
+        return "\n".join(files(RouteTable(routes, shadow_socket=socket)).values())
+
+    for without in (rendered(0), rendered(5, socket="")):
+        assert not re.search(r"\bmirror\b|location = /shadow|shadow\.sock", without)
+    shadowed = rendered(5)
+    assert "mirror /shadow;" in shadowed and '"t:a" "$shadow_5";' in shadowed and '"t:b" "$shadow' not in shadowed
+    assert blocks(shadowed, 'split_clients "shadow:$request_id" $shadow_5') == [['5% "1";', '* "";']]
+
+
+def test_the_session_header_decides_where_a_request_goes_and_is_passed_on() -> None:
+    conf = files(RouteTable(), session_header="X-Conversation-Id")["nginx.conf"]
+    assert blocks(conf, "map $http_x_conversation_id $stickiness_key")
+    assert "proxy_set_header X-Conversation-Id $http_x_conversation_id;" in conf and "session" not in conf
 
 
 def test_only_the_key_file_is_secret() -> None:
@@ -69,11 +112,11 @@ def test_only_the_key_file_is_secret() -> None:
         assert ("s3cr3t" in artefact.body) == artefact.secret
 
 
-def test_rendering_depends_on_no_order_and_no_replica_id() -> None:
+def test_rendering_depends_on_no_order_but_the_weights_and_on_no_replica_id() -> None:
     routes = (Route("a", (sha("1"), sha("2")), {"x": 30, "y": 70}), Route("b", (sha("3"),), {"x": 100}))
     replicas = ready("x", "h:1", "h:2") + ready("y", "h:3")
     renamed = tuple(Replica(f"new-{replica.id}", replica.deployment, replica.address, "ready") for replica in replicas)
-    turned = tuple(Route(r.tenant, r.key_sha256[::-1], dict(reversed(r.weights.items()))) for r in routes)[::-1]
+    turned = tuple(Route(r.tenant, r.key_sha256[::-1], r.weights) for r in routes)[::-1]
     first = RouteTable(routes, replicas, {"x": "k", "y": "l"})
     assert render(first, Options()) == render(RouteTable(turned, renamed[::-1], {"y": "l", "x": "k"}), Options())
 
@@ -101,6 +144,10 @@ def test_a_body_never_outgrows_its_buffer() -> None:
         (RouteTable((Route("a", (), {"x": 99}),)), "weights must add up to 100"),
         (RouteTable((Route("a", (), {"x": 101, "y": -1}),)), "weights must add up to 100"),
         (RouteTable((Route("a", ("$1",), {}),)), "key hash must be 64"),
+        (RouteTable((Route("a", (), {}, Limits(requests_per_s=0)),)), "requests_per_s must be above 0"),
+        (RouteTable((Route("a", (), {}, Limits(tokens_per_minute=-1)),)), "tokens_per_minute must be above 0"),
+        (RouteTable((Route("a", (), {}, shadow_percent=101),)), "shadow_percent must be between 0 and 100"),
+        (RouteTable((), shadow_socket='/a";evil'), "shadow_socket: nginx can't take a path"),
         (RouteTable((Route("a", (sha("k"),), {}), Route("b", (sha("k"),), {}))), 'shares a key with tenant "a"'),
         (RouteTable((), ready("x", "h:1; evil")), "no host:port"),
         (RouteTable((), ready("x", "")), "no host:port"),
@@ -146,13 +193,19 @@ def tables(draw: st.DrawFn) -> RouteTable:
         cuts = [0, *cuts[:-1], 100]
         return dict(zip(chosen, (high - low for low, high in pairwise(cuts)), strict=False))
 
-    limits = st.builds(Limits, st.none() | st.integers(0, 10**9))
-    routes = tuple(Route(name, (sha(name),), weights(), draw(limits)) for name in tenants)
+    rates = st.floats(0.001, 1e6)
+    some = st.integers(1, 10**9)
+    limits = st.builds(Limits, st.none() | st.integers(0, 10**9), st.none() | rates, st.none() | some)
+    routes = tuple(
+        Route(name, (sha(name),), weights(), draw(limits), draw(st.sampled_from((0, 0, 1, 50, 100))))
+        for name in tenants
+    )
     replicas = tuple(
         Replica(str(n), draw(st.sampled_from(deployments)), f"10.0.0.1:{n + 1}", "ready")
         for n in range(draw(st.integers(0, 5)))
     )
-    return RouteTable(routes, replicas, {name: f"key{n}" for n, name in enumerate(deployments)})
+    keys = {name: f"key{n}" for n, name in enumerate(deployments)}
+    return RouteTable(routes, replicas, keys, draw(some), "/run/shadow.sock")
 
 
 @settings(max_examples=60, deadline=None)
@@ -161,10 +214,12 @@ def test_no_name_gets_out_of_its_quotes(table: RouteTable) -> None:
     rendered = files(table)
     for name in ("tenants.conf", "upstream_keys.conf"):
         for line in rendered[name].splitlines():
-            entry = r'\s+("[^"$\\\s]*"|default|\*|\d+%) "(\$split_\d+|(Bearer )?[^"$\\\s]*)";'
-            block = r'map ("\w:\$\w+"|\$\w+) \$\w+ \{|split_clients \$stickiness_key \$split_\d+ \{|\}|#.*|'
+            entry = r'\s+("[^"$\\\s]*"|default|\*|\d+%) "(\$(split|shadow)_\d+|(Bearer )?[^"$\\\s]*)";'
+            splits = r'split_clients (\$stickiness_key|"shadow:\$request_id") \$(split|shadow)_\d+ \{'
+            block = r'map ("\w:\$\w+"|\$\w+) \$\w+ \{|' + splits + r"|\}|#.*|"
             assert re.fullmatch(f"{entry}|{block}", line), line
-    assert all(block.count("{") == block.count("}") for block in rendered.values())
+    confs = [text for name, text in rendered.items() if name.endswith(".conf")]
+    assert confs and all(text.count("{") == text.count("}") for text in confs)
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,10 +27,15 @@ UPSTREAM_KEY = "replica-secret"
 
 
 def route(
-    tenant: str = "desk", key: str = KEY, weights: dict[str, int] | None = None, limit: int | None = None
+    tenant: str = "desk",
+    key: str = KEY,
+    weights: dict[str, int] | None = None,
+    limit: int | None = None,
+    shadow_percent: int = 0,
+    **limits: Any,
 ) -> Route:
     weights = {"chat": 100} if weights is None else weights
-    return Route(tenant, (sha256(key.encode()).hexdigest(),), weights, Limits(limit))
+    return Route(tenant, (sha256(key.encode()).hexdigest(),), weights, Limits(limit, **limits), shadow_percent)
 
 
 class Edge:
@@ -42,6 +47,8 @@ class Edge:
         self.plugin = self.another()
         self.control = Control(state_dir / "control.sock")
         self.upstreams: list[Upstream] = []
+        self.version = 0
+        self.shadow_socket = ""
 
     def another(self) -> NginxLoadBalancer:
         """A plugin instance as a restarted controller makes it."""
@@ -59,7 +66,9 @@ class Edge:
             for name, upstreams in (deployments or {"chat": self.upstreams}).items()
             for n, upstream in enumerate(upstreams)
         )
-        return self.plugin.compile(RouteTable(routes or (route(),), replicas, {"chat": UPSTREAM_KEY}))
+        keys = {"chat": UPSTREAM_KEY}
+        table = RouteTable(routes or (route(),), replicas, keys, self.version, self.shadow_socket)
+        return self.plugin.compile(table)
 
     async def apply(self, *routes: Route, **deployments: list[Upstream]) -> None:
         await self.plugin.apply(self.plan(*routes, **deployments))

@@ -47,6 +47,28 @@ def completion(text: str = "Paris") -> dict[str, object]:
     return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [message]}
 
 
+def speaker() -> bytes:
+    """What vLLM sends first: who speaks, and no text yet."""
+    delta = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [delta]}).encode() + b"\n\n"
+
+
+def usage_event(usage: Mapping[str, object]) -> bytes:
+    return b"data: " + json.dumps({"id": "c", "choices": [], "usage": usage}, separators=(",", ":")).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def sends(*pieces: bytes) -> Answer:
+    """A stream in these pieces; nginx sees each as a buffer of its own."""
+
+    async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + b"".join(map(chunk, pieces)) + b"0\r\n\r\n")
+
+    return answer
+
+
 async def whole_stream(seen: Seen, writer: asyncio.StreamWriter) -> None:
     writer.write(STREAM_HEAD + b"".join(chunk(event(f"w{n} ")) for n in range(5)))
     writer.write(chunk(event("", "stop")) + chunk(b"data: [DO") + chunk(b"NE]\n\n") + b"0\r\n\r\n")
@@ -119,7 +141,7 @@ class Upstream:
         ahead = b""
         try:
             while True:
-                self.seen.append(await _read(ahead, reader))
+                self.seen.append(await read_request(ahead, reader))
                 ahead = await self._answer_unless_gone(reader, writer)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -144,7 +166,7 @@ class Upstream:
         return ahead if isinstance(ahead, bytes) else b""
 
 
-async def _read(ahead: bytes, reader: asyncio.StreamReader) -> Seen:
+async def read_request(ahead: bytes, reader: asyncio.StreamReader) -> Seen:
     head = ahead + await reader.readuntil(b"\r\n\r\n")
     request, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = request.split(" ")

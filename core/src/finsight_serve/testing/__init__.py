@@ -72,7 +72,6 @@ def __getattr__(name: str) -> Any:
         import pytest
 
         # so that a failed check shows its values, as in a test file
-        pytest.register_assert_rewrite(
-            *(f"{__name__}.{module}" for module in ("plugin", "compilation", "orchestrator", "load_balancer"))
-        )
+        checks = ("plugin", "compilation", "orchestrator", "tenancy", "load_balancer")
+        pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in checks))
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -9,11 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..plugin import KEY_HASHES_ENV, Launch
 from ..replica_guard import App, Receive, Scope, Send, guard
 
 _MODULE = "finsight_serve.testing.echo"
+STREAM_HEADERS = [(b"content-type", b"text/event-stream")]
 VERSION_ENV = "FINSIGHT_ECHO_VERSION"
 FAIL_ENV = "FINSIGHT_ECHO_FAIL"
 """Set to a message, the engine ends with it instead of starting."""
@@ -22,7 +24,8 @@ FAIL_ENV = "FINSIGHT_ECHO_FAIL"
 def echo_launch(*keys: str, env: Mapping[str, str] | None = None) -> Launch:
     """Replicas that accept `keys` and answer any POST under /v1/ with `{"pid": …, "version": …}`.
 
-    The body `{"hold": true}` makes the answer a stream that ends with the client.
+    The body `{"hold": true}` makes the answer a stream that ends with the client, `{"chunks": N}` one of N chunks of
+    text and the terminal event. `{"usage": {…}}` is sent back as the answer's own usage.
     """
     hashes = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
     return Launch(
@@ -49,8 +52,11 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     request = await _read_json(receive)
     if request.get("hold"):
         await _hold(receive, send)
+    elif "chunks" in request:
+        await _stream(send, request)
     else:
-        await _send_json(send, {"pid": os.getpid(), "version": os.environ.get(VERSION_ENV, "")})
+        usage = {"usage": request["usage"]} if "usage" in request else {}
+        await _send_json(send, {"pid": os.getpid(), "version": os.environ.get(VERSION_ENV, ""), **usage})
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -61,7 +67,7 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _read_json(receive: Receive) -> dict[str, object]:
+async def _read_json(receive: Receive) -> dict[str, Any]:
     body = b""
     while True:
         message = await receive()
@@ -76,8 +82,19 @@ async def _send_json(send: Send, body: object) -> None:
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
+async def _stream(send: Send, request: Mapping[str, Any]) -> None:
+    """As engines do: who speaks, the text, the usage if there is one, and the end."""
+    events: list[Mapping[str, Any]] = [{"choices": [{"delta": {"role": "assistant", "content": ""}}]}]
+    events += [{"choices": [{"delta": {"content": "word "}}]}] * int(request["chunks"])
+    events += [{"choices": [], "usage": request["usage"]}] if "usage" in request else []
+    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+    for event in (*map(json.dumps, events), "[DONE]"):
+        await send({"type": "http.response.body", "body": f"data: {event}\n\n".encode(), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def _hold(receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
     await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -160,7 +160,12 @@ class FakeLoadBalancer(_Fake):
 
     def compile(self, want: RouteTable) -> Plan:
         routes = [asdict(route) | {"key_sha256": list(route.key_sha256)} for route in want.routes]
-        table = {"routes": routes, "replicas": [asdict(replica) for replica in want.replicas]}
+        table = {
+            "routes": routes,
+            "replicas": [asdict(replica) for replica in want.replicas],
+            "version": want.version,
+            "shadow_socket": want.shadow_socket,
+        }
         return Plan((Artefact("table", table), Artefact("upstream-keys", dict(want.upstream_keys), secret=True)))
 
     async def apply(self, plan: Plan) -> None:

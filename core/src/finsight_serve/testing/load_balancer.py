@@ -1,9 +1,8 @@
 """What every load balancer must fulfil. An outsider subclasses it and overrides `plugin` and `options`."""
 
-import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,61 +10,27 @@ import httpx
 import pytest
 
 from ..env import Env
-from ..plugin import Feature, Limits, LoadBalancer, Replica, Request, Route, RouteTable
-from .echo import echo_launch
-from .plugin import ActuatorConformance
-from .real_env import find_free_port, make_env
+from ..plugin import REFUSED, Feature, LoadBalancer, Replica, RouteTable
+from .balancing import DEPLOYMENT, PATH, TENANT, UPSTREAM_KEY, ask, client, read_ledger, table
+from .tenancy import TenancyConformance
 from .waiting import snapshot_when, wait_for
 
-TENANT, DEPLOYMENT = "acme", "echo"
-CLIENT_KEY = "a-client-key"
-UPSTREAM_KEY = "a-key-between-load-balancer-and-replica"
-PATH = "/v1/chat/completions"
 
-
-class LoadBalancerConformance(ActuatorConformance):
+class LoadBalancerConformance(TenancyConformance):
     """Routes by key, spreads over replicas, and changes its mind without failing a request."""
-
-    @pytest.fixture
-    def options(self) -> Mapping[str, Any]:
-        raise NotImplementedError("override the fixture `options`: it must say where to listen, on a free port")
-
-    @pytest.fixture
-    async def replicas(self, tmp_path: Path, deadline_s: float) -> AsyncIterator[tuple[Replica, ...]]:
-        """Two of the kit's own, on this machine."""
-        env = make_env(tmp_path / "replicas")
-        launch = echo_launch(UPSTREAM_KEY)
-        replicas, processes = [], []
-        for number in range(2):
-            port = find_free_port()
-            argv = [part.format(host="127.0.0.1", port=port) for part in launch.argv]
-            processes.append(env.processes.start(argv, env=launch.env, log=env.state_dir / f"{number}.log"))
-            replicas.append(Replica(f"echo-{number}", DEPLOYMENT, f"127.0.0.1:{port}", "ready"))
-        try:
-            async with env.http() as http:
-                await wait_for(lambda: _all_answer(http, replicas), deadline_s, "the start of the kit's replicas")
-            yield tuple(replicas)
-        finally:
-            with anyio.CancelScope(shield=True):
-                for process in processes:
-                    await env.processes.stop(process, grace_s=0)
 
     @pytest.fixture
     def wants(self) -> tuple[RouteTable, ...]:
         replica = Replica("echo-0", DEPLOYMENT, "127.0.0.1:20001", "ready")
         other = Replica("echo-1", DEPLOYMENT, "127.0.0.1:20002", "ready")
-        return RouteTable(), table(replica), table(replica, other, limit=1), table(weights={})
+        limited = table(replica, other, limit=1, requests_per_s=2.5, tokens_per_minute=60)
+        split = table(replica, replace(other, deployment="other"), weights={DEPLOYMENT: 20, "other": 30, REFUSED: 50})
+        shadowed = table(replica, version=7, shadow_socket="/run/shadow.sock")
+        return RouteTable(), table(replica), limited, table(weights={}), split, shadowed
 
     @pytest.fixture
     def secrets(self) -> tuple[str, ...]:
         return (UPSTREAM_KEY,)
-
-    @pytest.fixture
-    async def balancer(self, plugin: type[Any], options: Mapping[str, Any], env: Env) -> AsyncIterator[LoadBalancer]:
-        """An instance; what runs when the check is over is taken down."""
-        made: LoadBalancer = self.make(plugin, options, env)
-        yield made
-        await made.apply(made.compile(RouteTable()))
 
     @pytest.mark.anyio
     async def test_observe_yields_before_anything_runs(self, balancer: LoadBalancer, deadline_s: float) -> None:
@@ -199,41 +164,6 @@ class LoadBalancerConformance(ActuatorConformance):
         await balancer.apply(balancer.compile(table(*replicas)))
         await balancer.apply(balancer.compile(RouteTable()))
         await wait_for(lambda: _refuses(balancer), deadline_s, "the end of the endpoint")
-
-
-def table(*replicas: Replica, weights: Mapping[str, int] | None = None, limit: int | None = None) -> RouteTable:
-    """One tenant, all of whose requests go to one deployment unless `weights` says otherwise."""
-    digest = hashlib.sha256(CLIENT_KEY.encode()).hexdigest()
-    route = Route(TENANT, (digest,), {DEPLOYMENT: 100} if weights is None else weights, Limits(limit))
-    return RouteTable((route,), replicas, {DEPLOYMENT: UPSTREAM_KEY})
-
-
-def client(balancer: LoadBalancer, key: str = CLIENT_KEY) -> httpx.AsyncClient:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.AsyncClient(base_url=balancer.url, headers=headers, trust_env=False, timeout=10, verify=False)
-
-
-async def ask(balancer: LoadBalancer, key: str = CLIENT_KEY) -> httpx.Response:
-    async with client(balancer, key) as http:
-        return await http.post(PATH, json={})
-
-
-async def read_ledger(balancer: LoadBalancer, after: str, count: int, deadline_s: float = 10.0) -> list[Request]:
-    """The next `count` lines after a cursor."""
-    requests: list[Request] = []
-    with anyio.move_on_after(deadline_s):
-        async for request in balancer.requests(after):
-            requests.append(request)
-            if len(requests) == count:
-                return requests
-    raise AssertionError(f"{len(requests)} ledger lines within {deadline_s:g} s, expected {count}: {requests}")
-
-
-async def _all_answer(http: httpx.AsyncClient, replicas: list[Replica]) -> bool:
-    try:
-        return all([(await http.get(f"http://{r.address}/health")).status_code == 200 for r in replicas])
-    except httpx.TransportError:
-        return False
 
 
 async def _refuses(balancer: LoadBalancer) -> bool:

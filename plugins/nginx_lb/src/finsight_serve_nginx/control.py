@@ -22,6 +22,7 @@ class Open:
     deployment: str
     pid: int  # of the worker that serves it
     started_s: float
+    route_version: int = 0
 
 
 class Control:

@@ -37,8 +37,9 @@ def outcome(row: Mapping[str, str]) -> Outcome:
     by_replica = row["upstream"] != "" and row["method"] != "HEAD"
     if by_replica and not row["passed"]:
         return "truncated"
-    is_stream = row["type"].startswith("text/event-stream")
-    return "truncated" if by_replica and is_stream and not row["done"] else "complete"
+    is_stream, is_web_page = (row["type"].startswith(kind) for kind in ("text/event-stream", "text/html"))
+    # a page is no answer of OpenAI's API: something else stands at the replica's address
+    return "truncated" if by_replica and (is_web_page or is_stream and not row["done"]) else "complete"
 
 
 def parse(line: bytes, cursor: str) -> Request | None:
@@ -58,16 +59,31 @@ def parse(line: bytes, cursor: str) -> Request | None:
             started_s=round(float(row["ended_s"]) - (duration_s or 0.0), 3),
             duration_s=duration_s,
             ttft_s=float(row["ttft_s"]) if row["ttft_s"] else None,
+            # a line written before an upgrade lacks these
+            route_version=_number(row, "route_version") or 0,
+            sent_bytes=_number(row, "sent_bytes"),
+            prompt_tokens=_number(row, "prompt_tokens"),
+            completion_tokens=_number(row, "completion_tokens"),
+            tokens_from=_source(row.get("tokens_from", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _number(row: Mapping[str, str], name: str) -> int | None:
+    return int(row[name]) if row.get(name) else None
+
+
+def _source(name: str) -> Literal["usage", "chunks", ""]:
+    return "usage" if name == "usage" else "chunks" if name == "chunks" else ""
 
 
 def unknown(entry: Open) -> str:
     """The row of a request whose worker died: nobody saw how it ended."""
     blank = dict.fromkeys(("method", "upstream", "upstream_status", "type", "completion", "passed", "done"), "")
     row = {"id": entry.id, "tenant": entry.tenant, "deployment": entry.deployment, "status": "0", **blank}
-    return json.dumps({**row, "ended_s": f"{entry.started_s:.3f}", "duration_s": "", "ttft_s": ""})
+    times = {"ended_s": f"{entry.started_s:.3f}", "duration_s": "", "ttft_s": ""}
+    return json.dumps({**row, **times, "route_version": str(entry.route_version)})
 
 
 class Ledger:

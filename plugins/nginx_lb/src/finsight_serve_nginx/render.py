@@ -1,6 +1,5 @@
 """Route table → nginx's files. Pure: no clock, no disk but the package's own templates, no path of this machine."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -9,14 +8,13 @@ from urllib.parse import quote, unquote
 
 import jinja2
 
-from finsight_serve.plugin import Artefact, Route, RouteTable
+from finsight_serve.plugin import Artefact, Limits, Route, RouteTable
 
 from .options import Options
 from .refusals import refusals
+from .validation import check
 
-ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
-TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+SCRIPTS = ("endpoint.js", "admission.js", "allowance.js", "answer.js", "control.js")
 
 
 def encode(name: str) -> str:
@@ -36,7 +34,7 @@ def upstream_group(deployment: str) -> str:
 
 def render(table: RouteTable, options: Options) -> tuple[Artefact, ...]:
     """The files of one configuration. Raises `ValueError` naming what a route table may not hold."""
-    _check(table)
+    check(table)
     package = resources.files(__package__)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (package / "templates" / name).read_text("utf-8")),
@@ -57,8 +55,7 @@ def render(table: RouteTable, options: Options) -> tuple[Artefact, ...]:
         file("nginx.conf", _main(table, options)),
         file("tenants.conf", _tenants(table.routes)),
         file("upstream_keys.conf", _upstream_keys(table.upstream_keys), secret=True),
-        script("endpoint.js"),
-        script("control.js"),
+        *map(script, SCRIPTS),
     )
 
 
@@ -78,6 +75,11 @@ def _main(table: RouteTable, options: Options) -> dict[str, Any]:
         "read_timeout_s": options.read_timeout_s,
         # nginx looks for a size without overfull buckets from the maximum down: sparse is quick to build
         "map_hash_max_size": max(2048, 8 * max(keys, len(table.routes))),
+        "variables_hash_max_size": max(2048, 8 * len({_shares(route.weights) for route in table.routes})),
+        "session_header": options.session_header,
+        "session_variable": "$http_" + options.session_header.lower().replace("-", "_"),
+        "route_version": table.version,
+        "shadow_socket": table.shadow_socket if any(route.shadow_percent for route in table.routes) else "",
         "upstreams": [
             {"deployment": encode(name), "group": upstream_group(name), "addresses": sorted(addresses[name])}
             for name in sorted(addresses)
@@ -87,9 +89,9 @@ def _main(table: RouteTable, options: Options) -> dict[str, Any]:
                 "name": refusal.name,
                 "status": refusal.status,
                 "body": refusal.body,
-                "headers": [f"Retry-After {options.retry_after_s}"] if refusal.retry else [],
+                "headers": [f"Retry-After {refusal.retry_after}"] if refusal.retry_after else [],
             }
-            for refusal in refusals(options.max_body_size_bytes)
+            for refusal in refusals(options.max_body_size_bytes, options.retry_after_s)
         ],
     }
 
@@ -98,6 +100,7 @@ def _tenants(routes: Iterable[Route]) -> dict[str, Any]:
     routes = sorted(routes, key=lambda route: route.tenant)
     shares = {_shares(route.weights) for route in routes}
     variables = {weights: f"split_{n}" for n, weights in enumerate(sorted(w for w in shares if len(w) > 1))}
+    shadows = [(encode(route.tenant), route.shadow_percent) for route in routes if route.shadow_percent]
 
     def deployment(weights: tuple[tuple[str, int], ...]) -> str:
         return "$" + variables[weights] if weights in variables else encode(weights[0][0])
@@ -107,10 +110,12 @@ def _tenants(routes: Iterable[Route]) -> dict[str, Any]:
             {"sha256": key, "tenant": encode(route.tenant)} for route in routes for key in sorted(set(route.key_sha256))
         ],
         "limits": [
-            {"tenant": encode(route.tenant), "max_ongoing_requests": route.limits.max_ongoing_requests}
+            {"tenant": encode(route.tenant), "numbers": _numbers(route.limits)}
             for route in routes
-            if route.limits.max_ongoing_requests is not None
+            if route.limits != Limits()
         ],
+        "shadow_percents": sorted({percent for _, percent in shadows}),
+        "shadows": [{"tenant": tenant, "percent": percent} for tenant, percent in shadows],
         "splits": [
             {
                 "variable": variable,
@@ -128,36 +133,14 @@ def _tenants(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def _shares(weights: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """In the order of names: with an order that never changes, a share that grows takes nobody's session away twice."""
-    return tuple((name, percent) for name, percent in sorted(weights.items()) if percent > 0)
+    """In the mapping's order: nginx gives out its hash's range in it, so that a share grows or shrinks in place."""
+    return tuple((name, percent) for name, percent in weights.items() if percent > 0)
+
+
+def _numbers(limits: Limits) -> str:
+    numbers = (limits.max_ongoing_requests, limits.requests_per_s, limits.tokens_per_minute)
+    return ",".join("-" if number is None else str(number) for number in numbers)
 
 
 def _upstream_keys(keys: Mapping[str, str]) -> dict[str, Any]:
     return {"keys": [{"deployment": encode(name), "secret": keys[name]} for name in sorted(keys)]}
-
-
-def _check(table: RouteTable) -> None:
-    tenants: set[str] = set()
-    owners: dict[str, str] = {}
-    for route in table.routes:
-        where = f"tenant {json.dumps(route.tenant)}"
-        if not route.tenant or route.tenant in tenants:
-            raise ValueError(f"{where}: a tenant needs a name of its own")
-        tenants.add(route.tenant)
-        if route.weights and (sum(route.weights.values()) != 100 or min(route.weights.values()) < 0):
-            raise ValueError(f"{where}: weights must add up to 100, found {dict(route.weights)}")
-        _check_keys(route, where, owners)
-    for replica in table.replicas:
-        if not ADDRESS.fullmatch(replica.address):
-            raise ValueError(f"replica {json.dumps(replica.id)}: no host:port, found {json.dumps(replica.address)}")
-    for deployment, secret in table.upstream_keys.items():
-        if not TOKEN68.fullmatch(secret):
-            raise ValueError(f"deployment {json.dumps(deployment)}: its upstream key is no bearer token (RFC 6750)")
-
-
-def _check_keys(route: Route, where: str, owners: dict[str, str]) -> None:
-    for key in set(route.key_sha256):
-        if not SHA256.fullmatch(key):
-            raise ValueError(f"{where}: a key hash must be 64 hexadecimal digits in lower case")
-        if owners.setdefault(key, route.tenant) != route.tenant:
-            raise ValueError(f"{where}: shares a key with tenant {json.dumps(owners[key])}")
