@@ -96,3 +96,11 @@ async def test_metrics_count_under_vllms_names(connect):
     assert samples["vllm:num_requests_running"] == 0
     assert samples["vllm:num_requests_waiting"] == 0
     assert samples["vllm:time_to_first_token_seconds_count"] == 1
+
+
+async def test_a_name_of_the_users_choice_is_served_in_place_of_the_models(connect):
+    async with connect(served_model_name="chat") as client:
+        assert (await client.post("/v1/chat/completions", json={**CHAT, "model": "chat"})).json()["model"] == "chat"
+        assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 404
+        assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["chat"]
+        assert 'model_name="chat"' in (await client.get("/metrics")).text

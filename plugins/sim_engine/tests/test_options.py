@@ -15,6 +15,7 @@ OPTIONS = st.builds(
     hang=st.booleans(),
     truncate_after_tokens=st.none() | st.integers(0, 100),
     truncation=st.sampled_from(["broken", "silent"]),
+    served_model_name=st.none() | st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/-]*", fullmatch=True),
 )
 
 
@@ -32,7 +33,9 @@ def test_flags_for_people():
     assert parse_argv(["--hang"]) == ("sim", Options(hang=True))
 
 
-@pytest.mark.parametrize("bad", [{"ttft_s": -1}, {"error_rate": 2}, {"max_num_seqs": 0}, {"ttft": 1}])
+@pytest.mark.parametrize(
+    "bad", [{"ttft_s": -1}, {"error_rate": 2}, {"max_num_seqs": 0}, {"ttft": 1}, {"served_model_name": "-x"}]
+)
 def test_nonsense_is_refused(bad):
     with pytest.raises(ValidationError):
         Options.model_validate(bad)
@@ -49,3 +52,10 @@ def test_launch_is_the_same_server_in_a_process_and_in_a_host():
     assert "{host}" in launch.argv
     assert "{port}" in launch.argv
     assert parse_argv(launch.asgi_argv) == ("sim", Options(ttft_s=0.5))
+
+
+def test_the_served_name_is_the_models_unless_another_was_given():
+    assert SimEngine(Options(), env=None).served_model("sim") == "sim"
+    engine = SimEngine(Options(served_model_name="chat"), env=None)
+    assert engine.served_model("sim") == "chat"
+    assert engine.launch("sim").asgi_argv == ("--model", "sim", "--served-model-name=chat")

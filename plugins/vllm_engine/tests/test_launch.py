@@ -44,6 +44,22 @@ def test_on_gpus(install):
     assert found.image == "vllm/vllm-openai:v0.32.0"
 
 
+@pytest.mark.parametrize("option", ["served_model_name", "served-model-name"])
+def test_a_name_of_the_users_choice_is_served_and_said_once(install, option):
+    install(CPU, gpu=False)
+    engine = VllmEngine(Options.model_validate({option: "chat"}), env=None)
+    assert engine.served_model("org/name") == "chat"
+    argv = engine.launch("org/name").asgi_argv
+    assert argv[:4] == ("--model", "org/name", "--served-model-name", "chat")
+    assert " ".join(argv).count("served-model-name") == 1
+
+
+def test_gpus_are_counted_however_their_option_is_spelt(install):
+    install(CUDA, gpu=True)
+    engine = VllmEngine(Options.model_validate({"tensor-parallel-size": 2}), env=None)
+    assert engine.launch("org/name").num_gpus == 2
+
+
 def test_the_process_and_the_host_get_the_same_arguments(install):
     install(CPU, gpu=False)
     found = launch("org/name")

@@ -42,3 +42,10 @@ def test_what_the_user_wrote_wins_over_the_defaults(given):
 
 def test_an_option_of_our_own_is_no_argument():
     assert format_argv(Options(num_cpus=4).arguments({})) == ()
+
+
+@pytest.mark.parametrize("name", ["", "-x", "two words", 3, ["a", "b"]])
+def test_a_served_name_that_no_client_could_ask_for_is_refused(name):
+    with pytest.raises(ValidationError) as caught:
+        Options.model_validate({"served_model_name": name})
+    assert caught.value.errors()[0]["loc"] == ("served_model_name",)

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from finsight_serve.plugin import KEY_HASHES_ENV, Launch
 
-KEY = "the deployment's own key"
+KEY = "the-deployments-own-key"
 
 
 class Server:

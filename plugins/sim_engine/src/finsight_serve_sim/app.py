@@ -33,12 +33,12 @@ async def factory(argv: Sequence[str]) -> App:
 
 class SimApp:
     def __init__(self, model: str, options: Options) -> None:
-        self.model = model
+        self.model = options.served_model_name or model
         self.options = options
         self.faults = Faults.model_validate({name: getattr(options, name) for name in Faults.model_fields})
         self.completions = 0  # requests seen, so that errors are spread evenly
         self.started_s = int(time.time())
-        self.metrics = Metrics(model)
+        self.metrics = Metrics(self.model)
         self.generation = Generation(options, self.metrics)
         self.routes: dict[tuple[str, str], Handler] = {
             ("GET", "/health"): self.health,

@@ -32,6 +32,11 @@ class Options(Faults):
     max_num_seqs: int = Field(256, ge=1, description="answers generated at the same time; further requests wait")
     load_s: float = Field(0.0, ge=0, description="time until the model is loaded, in seconds")
     fail_load: str = Field("", description="die while loading, with this message")
+    served_model_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+        description="the name that clients put in `model`, if not the deployment's model",
+    )
 
 
 def format_argv(model: str, options: Options) -> tuple[str, ...]:

@@ -41,4 +41,4 @@ class SimEngine:
         )
 
     def served_model(self, model: str) -> str:
-        return model
+        return self.options.served_model_name or model

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 _ADDRESS = "the backend chooses where a replica listens"
@@ -19,7 +19,6 @@ RESERVED: Mapping[str, str] = {
     "api_key": "replicas are guarded by a key of the deployment's own",
     "model": "write it as the deployment's `model`",
     "model_tag": "write it as the deployment's `model`",
-    "served_model_name": "it follows from the deployment's `model`",
     "config": "write the options here, so that they can be checked",
     "api_server_count": _ONE_SERVER,
     "headless": _ONE_SERVER,
@@ -40,13 +39,24 @@ CPU_DEFAULTS: Mapping[str, Any] = {
 }
 
 
+def _both_spellings(name: str) -> AliasChoices:
+    return AliasChoices(name, name.replace("_", "-"))
+
+
 class Options(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, alias_generator=AliasGenerator(validation_alias=_both_spellings)
+    )
 
     num_cpus: int = Field(1, ge=1, description="cores per replica where there is no GPU; not an argument of vLLM's")
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share each layer")
     pipeline_parallel_size: int = Field(1, ge=1, description="groups of GPUs that share the layers out")
     revision: str | None = Field(None, description="a hub model's commit: 40 hex digits")
+    served_model_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+        description="the name that clients put in `model`, if not the one that follows from the deployment's model",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -60,8 +70,8 @@ class Options(BaseModel):
 
     @property
     def given(self) -> Mapping[str, Any]:
-        """vLLM's arguments as the user spelt them."""
-        return self.model_dump(exclude_unset=True, exclude={"num_cpus"})
+        """vLLM's arguments as the user spelt them, without those that `launch` writes itself."""
+        return self.model_dump(exclude_unset=True, exclude={"num_cpus", "served_model_name"})
 
     def arguments(self, defaults: Mapping[str, Any]) -> Mapping[str, Any]:
         """vLLM's arguments, under its own names with underscores; what the user wrote wins over `defaults`."""

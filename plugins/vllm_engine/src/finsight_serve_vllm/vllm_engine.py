@@ -62,7 +62,7 @@ class VllmEngine:
         build = installation.find_build()
         version = build[1].public if build else f"{installation.SUPPORTED}.0"
         options = self.options.arguments(CPU_DEFAULTS if on_cpu else {})
-        argv = ("--model", source.location, "--served-model-name", source.served_name, *format_argv(options))
+        argv = ("--model", source.location, "--served-model-name", self.served_model(model), *format_argv(options))
         gpus = self.options.tensor_parallel_size * self.options.pipeline_parallel_size
         return Launch(
             argv=(sys.executable, "-m", "finsight_serve_vllm", "--host", "{host}", "--port", "{port}", *argv),
@@ -76,4 +76,4 @@ class VllmEngine:
         )
 
     def served_model(self, model: str) -> str:
-        return find_source(model).served_name
+        return self.options.served_model_name or find_source(model).served_name
