@@ -75,6 +75,14 @@ deployments:
           cron: {start: "0 1 * * *", end: "0 5 * * *", timezone: UTC}
           max_replicas: 2
 ```"""
+BREAKER = """\
+The ServingCircuitBreaker: the same rules for all deployments, each of which has a breaker of its own. Closed, a
+deployment takes all of its requests. Its breaker opens when too many of them fail (status 500 and above) or break off,
+when the first token comes too late, or when all of its ready replicas fail their probes. Open, the deployment takes
+none: they go to the tenant's other deployments, else to others that serve the same model, else they are answered 503
+with `Retry-After`. Half-open, it gets a bounded share, and the answers close the breaker or open it again; after
+`open_s` whatever was seen by then decides, and where nobody asked the probes do. `fs apply` changes these numbers while
+everything runs on."""
 SECTIONS = {  # heading → the model's name in the schema, "" for the whole file; then what to know beforehand
     "The file": ("", ""),
     "deployments": ("DeploymentEntry", "A list; at least one."),
@@ -88,6 +96,7 @@ SECTIONS = {  # heading → the model's name in the schema, "" for the whole fil
     "cron": ("CronHours", "Of a window: from each time that `start` names to the next that `end` names."),
     "slo": ("ServiceLevel", "Of a policy. Read by `fs policy lint`, simulation and alerts; no orchestrator sees it."),
     "health": ("HealthRules", "The same for all deployments."),
+    "breaker": ("BreakerRules", BREAKER),
     "tenants": (
         "TenantEntry",
         "A list. `fs serve` makes each tenant a key when it first meets it, shows it once and stores its hash; "
@@ -110,6 +119,7 @@ TYPES = {
     "CronHours": "[hours](#cron)",
     "ServiceLevel": "[promise](#slo)",
     "HealthRules": "[rules](#health)",
+    "BreakerRules": "[rules](#breaker)",
     "PluginEntry": "text or mapping",
 }
 

@@ -1,8 +1,9 @@
 from pathlib import Path
 
+import click
 import pytest
 
-from finsight_serve.cli.options import named_state_dir, state_dir
+from finsight_serve.cli.options import duration, named_state_dir, percent, state_dir
 from finsight_serve.errors import UserError
 from finsight_serve.stack import StackErrors
 
@@ -31,3 +32,21 @@ def test_a_name_that_names_no_folder(tmp_path: Path, text: str) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(StackErrors, match=r"no such file"):
         named_state_dir(tmp_path / "fs.yaml", None)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7d", 604800), ("0s", 0)])
+def test_times(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "1h30m", "-5s", "infs", "1e3s", ".5h", "5 s", "9" * 20 + "s"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="must be a time as 90s"):
+        duration(text)
+
+
+def test_percent() -> None:
+    assert [percent(text) for text in ("0", "5%", "100%")] == [0, 5, 100]
+    for text in ("101%", "-1%", "2.5%", "x", ""):
+        with pytest.raises(click.BadParameter, match="whole number of percent"):
+            percent(text)

@@ -18,6 +18,8 @@ from finsight_serve.stack import load_stack
 
 ROOT = Path(__file__).parents[3]
 CORE = ROOT / "core" / "src" / "finsight_serve"
+TELLING = ("reduce", "scaling", "tenancy", "breaking", "migrating", "migration_intents")
+"""Modules of the controller that decide, and so tell what people should hear."""
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")],
 )
@@ -93,7 +95,7 @@ def event_kinds() -> Iterator[str]:
     """The first of each (kind, subject, reason) that the reducer tells, and the second argument of each Event."""
     for path in (CORE / "controller").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Tuple) and len(node.elts) == 3 and path.stem in ("reduce", "scaling"):
+            if isinstance(node, ast.Tuple) and len(node.elts) == 3 and path.stem in TELLING:
                 yield from kinds_of(node.elts[0])
             elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Event" and len(node.args) > 1:
                 yield from kinds_of(node.args[1])

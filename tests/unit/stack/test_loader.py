@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from finsight_serve.domain import AutoscalingPolicy
+from finsight_serve.domain.breaker import BreakerRules
 from finsight_serve.domain.health import HealthRules
 from finsight_serve.host import Host
 from finsight_serve.stack import Deployment, PluginRef, Stack, StackErrors, Tenant, load_stack
@@ -29,6 +30,7 @@ backends:
 load_balancer: {plugin: acme, width: 2}
 probe: acme
 health: {period_s: 5, failures_before_eviction: 3, max_evicting_share: 0.5}
+breaker: {window_s: 60, min_requests: 5, error_rate: 0.2, consecutive_failures: 3, ttft_p95_s: 2.5, open_s: 10, max_open_s: 60, half_open_percent: 5, half_open_requests: 4}
 deployments:
   - name: chat
     model: m
@@ -37,7 +39,7 @@ deployments:
     policy: {min_replicas: 1, max_replicas: 4, target_ongoing_requests: 10, smoothing_factor: 0.5}
   - {name: code, model: n, backend: acme}
 tenants:
-  - {name: gold, deployment: code, max_ongoing_requests: 64}
+  - {name: gold, deployment: code, max_ongoing_requests: 64, requests_per_s: 2.5, tokens_per_minute: 9000}
   - {name: free, deployment: chat}
 """
 
@@ -72,11 +74,22 @@ def test_everything_that_can_be_written(one_of_each: Foreign) -> None:
     assert stack.backends == {"east": PluginRef("acme", {"address": "10.0.0.1"}), "acme": PluginRef("acme")}
     assert stack.load_balancer == PluginRef("acme", {"width": 2})
     assert stack.health == HealthRules(period_s=5, failures_before_eviction=3, max_evicting_share=0.5)
+    assert stack.breaker == BreakerRules(
+        window_s=60,
+        min_requests=5,
+        error_rate=0.2,
+        consecutive_failures=3,
+        ttft_p95_s=2.5,
+        open_s=10,
+        max_open_s=60,
+        half_open_percent=5,
+        half_open_requests=4,
+    )
     chat, code = stack.deployments
     assert chat.engine == PluginRef("acme", {"mode": "slow"})
     assert chat.policy == AutoscalingPolicy(max_replicas=4, smoothing_factor=0.5)
     assert (chat.backend, code.backend) == ("east", "acme")
-    assert stack.tenants == (Tenant("gold", "code", 64), Tenant("free", "chat"))
+    assert stack.tenants == (Tenant("gold", "code", 64, 2.5, 9000), Tenant("free", "chat"))
 
 
 def test_a_backend_may_bear_its_orchestrators_name(one_of_each: Foreign) -> None:
@@ -184,7 +197,7 @@ def with_chat(lines: str) -> str:
     ("text", "expected"),
     [
         (SMALL + "nam: x", "fs.yaml:5: nam: unknown key; did you mean name?"),
-        (SMALL + "colour: x", "fs.yaml:5: colour: unknown key; allowed: name, backend, backends, load_balancer, probe, health, deployments, tenants"),
+        (SMALL + "colour: x", "fs.yaml:5: colour: unknown key; allowed: name, backend, backends, load_balancer, probe, health, breaker, deployments, tenants"),
         (with_chat("policy:\n  max_replicas: 2\n  min_replica: 1"), "fs.yaml:7: deployments[0].policy.min_replica: unknown key; did you mean min_replicas?"),
         (with_chat("policy: {min_replicas: one}"), 'fs.yaml:5: deployments[0].policy.min_replicas: must be a whole number, found "one"'),
         (with_chat('policy: {max_replicas: "2"}'), 'fs.yaml:5: deployments[0].policy.max_replicas: must be a whole number, found "2"'),
@@ -224,6 +237,25 @@ def with_chat(lines: str) -> str:
         (SMALL + "tenants: [{name: t, deployment: chat}, {name: t, deployment: chat}]", "fs.yaml:5: tenants[1].name: two tenants are named t, first in line 5"),
         (SMALL + "tenants:\n  - name: t\n    deployment: chap", "fs.yaml:7: tenants[0].deployment: no deployment is named chap; did you mean chat?"),
         (SMALL + "tenants: [{name: t, deployment: chat, max_ongoing_requests: 0}]", "fs.yaml:5: tenants[0].max_ongoing_requests: must be greater than or equal to 1, found 0"),
+        (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: 0}]", "fs.yaml:5: tenants[0].requests_per_s: must be greater than 0, found 0"),
+        (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: many}]", 'fs.yaml:5: tenants[0].requests_per_s: must be a number, found "many"'),
+        (SMALL + "tenants: [{name: t, deployment: chat, tokens_per_minute: 0}]", "fs.yaml:5: tenants[0].tokens_per_minute: must be greater than or equal to 1, found 0"),
+        (SMALL + "tenants: [{name: t, deployment: chat, tokens_per_minute: 1.5}]", "fs.yaml:5: tenants[0].tokens_per_minute: must be a whole number, found 1.5"),
+        (SMALL + "tenants: [{name: t, deployment: chat, rps: 5}]", "fs.yaml:5: tenants[0].rps: unknown key; allowed: name, deployment, max_ongoing_requests, requests_per_s, tokens_per_minute"),
+        (SMALL + "breaker: {window_s: 0}", "fs.yaml:5: breaker.window_s: must be greater than 0, found 0"),
+        (SMALL + "breaker: {window_s: 7200}", "fs.yaml:5: breaker.window_s: must be at most 3600, found 7200"),
+        (SMALL + "breaker: {min_requests: 0}", "fs.yaml:5: breaker.min_requests: must be at least 1, found 0"),
+        (SMALL + "breaker: {min_requests: 2.5}", "fs.yaml:5: breaker.min_requests: must be a whole number, found 2.5"),
+        (SMALL + "breaker: {error_rate: 0}", "fs.yaml:5: breaker.error_rate: must be greater than 0 and at most 1, found 0"),
+        (SMALL + "breaker: {error_rate: 50}", "fs.yaml:5: breaker.error_rate: must be greater than 0 and at most 1, found 50"),
+        (SMALL + "breaker: {error_rate: 50%}", 'fs.yaml:5: breaker.error_rate: must be a number, found "50%"'),
+        (SMALL + "breaker: {consecutive_failures: 0}", "fs.yaml:5: breaker.consecutive_failures: must be at least 1, found 0"),
+        (SMALL + "breaker: {ttft_p95_s: -1}", "fs.yaml:5: breaker.ttft_p95_s: must be greater than 0, found -1"),
+        (SMALL + "breaker: {open_s: 0}", "fs.yaml:5: breaker.open_s: must be greater than 0, found 0"),
+        (SMALL + "breaker: {max_open_s: 20}", "fs.yaml:5: breaker.max_open_s: must be at least open_s (30), found 20"),
+        (SMALL + "breaker: {half_open_percent: 100}", "fs.yaml:5: breaker.half_open_percent: must be from 1 to 99, found 100"),
+        (SMALL + "breaker: {half_open_requests: 0}", "fs.yaml:5: breaker.half_open_requests: must be at least 1, found 0"),
+        (SMALL + "breaker: {open: 5}", "fs.yaml:5: breaker.open: unknown key; did you mean open_s?"),
         (SMALL + "health: {period_s: 0}", "fs.yaml:5: health.period_s: must be greater than 0, found 0"),
         (SMALL + "health: {failures_before_eviction: -1}", "fs.yaml:5: health.failures_before_eviction: must be at least 1, found -1"),
         (SMALL + "health: {max_evicting_share: 1.5}", "fs.yaml:5: health.max_evicting_share: must be greater than 0 and at most 1, found 1.5"),

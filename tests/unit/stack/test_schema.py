@@ -26,6 +26,7 @@ def test_it_is_a_json_schema(one_of_each: Foreign) -> None:
         SMALL,
         FULL,
         SMALL + "backend: acme\nbackends: {acme: {width: 7}}\nprobe: acme\n",
+        SMALL + "breaker: {ttft_p95_s: null, error_rate: 0.2}",
         SMALL + "    policy: serving.policy:DEFAULT",
         SMALL + "    policy: {from: 'serving.policy:DEFAULT', max_replicas: 3}",
         SMALL + "    policy: {schedule: [{calendar: {exchange: XNYS}, policy: 'serving.policy:DEFAULT'}]}",
@@ -40,6 +41,9 @@ def test_accepts_what_loads(one_of_each: Foreign, text: str) -> None:
     "text",
     [
         SMALL + "colour: x",
+        SMALL + "breaker: {open: 5}",
+        SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: 0}]",
+        SMALL + "tenants: [{name: t, deployment: chat, tokens_per_minute: 1.5}]",
         SMALL + "load_balancer: acne",
         SMALL + "load_balancer: {plugin: acme, width: 0}",
         SMALL + "load_balancer: {plugin: acme, weight: 1}",

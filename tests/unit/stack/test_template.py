@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from finsight_serve.domain import AutoscalingPolicy
+from finsight_serve.domain.breaker import BreakerRules
 from finsight_serve.errors import UserError
 from finsight_serve.host import Host, PluginError
 from finsight_serve.stack import Stack, load_stack, template
@@ -35,7 +36,8 @@ def test_every_comment_sign_without_a_blank_can_be_taken_away(one_of_each: Forei
     first = load(tmp_path, text)
     assert stack.deployments[0].policy == first.deployments[0].policy
     assert stack.deployments[0].engine.options == {"address": None, "width": 1, "mode": "fast", "token": None}
-    assert stack.health == first.health
+    assert stack.health == first.health and "half_open_percent: 10" in uncommented
+    assert stack.breaker == first.breaker == BreakerRules()
 
 
 def test_comments_are_the_descriptions(one_of_each: Foreign) -> None:

@@ -44,6 +44,7 @@ def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backen
     from ..stack import load_stack
     from .backend_flags import parse_backend_flags
     from .bringup import compile_problems, refuse
+    from .intents import who
     from .plan import diff_section, look
     from .stored import stored_owner, stored_stack, stored_state
 
@@ -61,7 +62,7 @@ def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backen
         click.echo(f"Nothing to change: what runs is as {file} says.")
         return
     refuse(compile_problems(new, host, folder))
-    amended = StackAmended(new)
+    amended = StackAmended(new, by=who())
     preview = look(stored_state(folder), amended, host, folder, stored_owner(folder))
     click.echo(render([Section("changes", "\n".join(changes)), diff_section(preview)], "table"))
     if not yes:

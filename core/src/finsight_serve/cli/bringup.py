@@ -1,12 +1,11 @@
 """What `fs serve` does before the controller runs: check the machine, prepare the models, issue first keys."""
 
-import secrets
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 
 from ..controller.assembly import Progress, build_engine, build_parts, choose_stack
-from ..controller.facts import StackChosen, TenantKeyIssued
+from ..controller.facts import FirstKeysIssued, StackChosen
 from ..controller.memory import recall
 from ..controller.reduce import reduce
 from ..controller.session import Held, record
@@ -17,7 +16,9 @@ from ..errors import UserError
 from ..host import Host, env_for
 from ..plugin import ApplyError, Engine, Feature, Problem
 from ..stack import Stack, StackErrors, check_stack
+from .intents import who
 from .options import say_nothing
+from .tenant_intents import new_key
 
 
 def check_models(file: Path, stack: Stack, host: Host, folder: Path) -> None:
@@ -84,21 +85,13 @@ def prepare_models(stack: Stack, host: Host, folder: Path, say: Progress) -> Sta
     engines: Mapping[str, Engine] = {d.name: build_engine(d, host, folder, say) for d in stack.deployments}
     for deployment in stack.deployments:
         engines[deployment.name].prepare(deployment.model)
-    return choose_stack(stack, engines)
-
-
-def new_key() -> tuple[str, str]:
-    """A tenant's key, to be shown once, and its SHA-256, to be stored."""
-    key = f"fs-{secrets.token_urlsafe(32)}"
-    return key, sha256(key.encode()).hexdigest()
+    return replace(choose_stack(stack, engines), by=who())
 
 
 def issue_missing_keys(held: Held, stack: Stack, clock: Clock) -> Mapping[str, str]:
-    """New keys by tenant, for those that have none."""
+    """New keys by tenant, for those that never had one; whose keys were revoked gets one by `fs tenant rotate`."""
     known = recall(held.store).durable.tenant_key_sha256
-    issued = {}
-    for tenant in stack.tenants:
-        if not known.get(tenant.name):
-            issued[tenant.name], digest = new_key()
-            record(held, TenantKeyIssued(tenant.name, digest), clock)
-    return issued
+    issued = {tenant.name: new_key() for tenant in stack.tenants if tenant.name not in known}
+    if issued:
+        record(held, FirstKeysIssued({name: digest for name, (_, digest) in issued.items()}, who()), clock)
+    return {name: key for name, (key, _) in issued.items()}

@@ -21,12 +21,13 @@ def down(file: Path, state: Path | None) -> None:
     """
     from ..controller.client import Client
     from ..controller.facts import StopAsked
+    from .intents import who
 
     folder = named_state_dir(file, state)
     if not folder.exists():
         click.echo("Nothing runs: no stack was served here yet.")
         return
-    if Client(folder).intend(StopAsked(keep=frozenset())):
+    if Client(folder).intend(StopAsked(keep=frozenset(), by=who())):
         click.echo("Draining open streams …")
         _wait_for_lease(folder)
         _take_down(folder, say_nothing)  # nothing is left to do, unless it was killed half-way
@@ -55,8 +56,9 @@ def _take_down(folder: Path, say: Callable[[str], None]) -> None:
     from ..controller.session import hold, run_controller
     from ..host import Host
     from ..processes import SystemClock
+    from .intents import who
 
-    stop = StopAsked(keep=frozenset())
+    stop = StopAsked(keep=frozenset(), by=who())
     with hold(folder) as held:
         run = partial(run_controller, held, Host(), (stop,), SystemClock(), say=say, on_ready=lambda: None)
         failed = anyio.run(run)

@@ -29,6 +29,10 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "trace": "Record load for `fs simulate`",
     "bench": "Measure what one replica can do",
     "tenant": "Tenants and their API keys",
+    "route": "Where tenants' requests go, why, and since when",
+    "migrate": "Move tenants between deployments and backends, with proof",
+    "ledger": "What became of every request: counts, proof of a migration, export",
+    "audit": "Who changed what, from what to what, and when",
     "state": "Back the state up, or put a backup back",
 }
 

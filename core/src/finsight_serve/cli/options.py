@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 
 import click
@@ -29,6 +30,26 @@ backend_option = click.option(
 backend_flags = click.argument("backend_flags", nargs=-1, type=click.UNPROCESSED, metavar="[--NAME-OPTION VALUE]...")
 TAKES_BACKEND_FLAGS = {"ignore_unknown_options": True}
 """Context settings of a command with `backend_flags`: what click does not know is read by `parse_backend_flags`."""
+
+
+def duration(text: str) -> float:
+    """Seconds, written as 90s, 10m, 1.5h or 7d."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text)
+    if not found:
+        raise click.BadParameter(f"must be a time as 90s, 10m, 1.5h or 7d, found {text}")
+    return float(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[found[2]]
+
+
+def percent(text: str) -> int:
+    """Written as 5%, or 5."""
+    found = re.fullmatch(r"(\d{1,3})%?", text)
+    if not found or int(found[1]) > 100:
+        raise click.BadParameter(f"must be a whole number of percent as 5%, at most 100%, found {text}")
+    return int(found[1])
+
+
+DURATION, PERCENT = duration, percent
+"""Types of options."""
 
 
 def say_nothing(_: str) -> None:

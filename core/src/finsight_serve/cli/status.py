@@ -59,6 +59,8 @@ def _sections(status: "Status") -> Iterator[Section]:
     yield Section("deployments", status.deployments)
     yield Section("replicas", status.replicas)
     yield Section("tenants", status.tenants)
+    if status.migrations:
+        yield Section("migrations", status.migrations)
     yield Section("ledger", status.ledger)
     if status.advice:
         yield Section("advice", "\n".join(status.advice))

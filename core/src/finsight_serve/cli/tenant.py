@@ -1,38 +1,23 @@
-"""`fs tenant`: who may call, by key."""
+"""`fs tenant`: who may call, by key, and how much."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import click
 
-from .options import file_option, named_state_dir, state_option
+from .main import LazyGroup
+
+TENANT_COMMANDS: Mapping[str, str] = {  # as COMMANDS: in the modules tenant_add, …
+    "add": "Add a tenant and print its key, once",
+    "rotate": "Print a new key, once; the earlier ones hold for a while",
+    "revoke": "End all keys of a tenant at once",
+    "set": "Change the limits of a tenant that was added",
+    "remove": "Remove a tenant that was added, and its keys",
+    "list": "Tenants, where their requests go, limits, keys",
+    "show": "One tenant, with its usage and what moves it",
+    "usage": "Requests and tokens of a month, by tenant and deployment",
+}
 
 
-@click.group(short_help="Tenants and their API keys")
+@click.group(cls=LazyGroup, listing=TENANT_COMMANDS, prefix="tenant_", short_help="Tenants and their API keys")
 def tenant() -> None:
-    """Tenants are named in fs.yaml; their keys are made here, shown once and stored hashed."""
-
-
-@tenant.command(short_help="Replace a tenant's key by a new one, shown once")
-@click.argument("name")
-@file_option
-@state_option
-def rotate(name: str, file: Path, state: Path | None) -> None:
-    """Make a new key for tenant NAME. The old one stops working as soon as the load balancer has the new one."""
-    from ..controller.client import Client
-    from ..controller.facts import TenantKeyIssued
-    from ..controller.session import hold, record
-    from ..errors import UserError
-    from ..processes import SystemClock
-    from .bringup import new_key
-    from .stored import stored_stack
-
-    folder = named_state_dir(file, state)
-    names = [known.name for known in stored_stack(folder).tenants]
-    if name not in names:
-        raise UserError(f"tenant {name}: not in this stack; it has {', '.join(names)}")
-    key, digest = new_key()
-    issued = TenantKeyIssued(name, digest)
-    if not Client(folder).intend(issued):
-        with hold(folder) as held:
-            record(held, issued, SystemClock())
-    click.echo(key)
+    """Tenants are named in fs.yaml or added here; their keys are made here, shown once and stored hashed."""

@@ -103,7 +103,8 @@ class ActuatorTasks:
                 if reason is None:
                     attempt, self.in_force = 0, want
                     self._repair_at_s = max(self._repair_at_s, self._clock.now() + SETTLE_S)
-                    await self._report(Applied(self.backend, emptied=not _has_content(want)))
+                    version = getattr(want, "version", None)  # of a route table
+                    await self._report(Applied(self.backend, emptied=not _has_content(want), route_version=version))
                     continue
                 attempt += 1
                 await self._report(NotApplied(self.backend, reason))

@@ -5,8 +5,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..domain import AutoscalingPolicy
+from ..domain.breaker import BreakerRules
 from ..domain.health import HealthRules
-from ..stack.values import Stack
+from ..stack.values import Stack, Tenant
 
 
 def differences(old: Stack, new: Stack) -> Iterator[str]:
@@ -15,7 +16,7 @@ def differences(old: Stack, new: Stack) -> Iterator[str]:
 
 
 def obstacles(old: Stack, new: Stack) -> Iterator[str]:
-    """Every difference that is more than a policy, a health rule or a tenant's limit."""
+    """Every difference that is more than a policy, a health or breaker rule, or a tenant's limit."""
     yield from differences(_skeleton(old), _skeleton(new))
 
 
@@ -23,8 +24,9 @@ def _skeleton(stack: Stack) -> Stack:
     return replace(
         stack,
         health=HealthRules(),
+        breaker=BreakerRules(),
         deployments=tuple(replace(deployment, policy=AutoscalingPolicy()) for deployment in stack.deployments),
-        tenants=tuple(replace(tenant, max_ongoing_requests=None) for tenant in stack.tenants),
+        tenants=tuple(Tenant(tenant.name, tenant.deployment) for tenant in stack.tenants),
     )
 
 

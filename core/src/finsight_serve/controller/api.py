@@ -1,10 +1,12 @@
 """The controller's own HTTP, on a unix socket in the state folder (mode 0700): status and intents."""
 
 import contextlib
+import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import uvicorn
 from anyio.to_thread import run_sync
@@ -14,19 +16,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .facts import Fact, StackAmended, StopAsked, TenantKeyIssued
+from .facts import Intent
 from .status import Status
 
 SOCKET_NAME = "controller.sock"
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
 
 _STATUS = TypeAdapter(Status)
-Intent = StackAmended | StopAsked | TenantKeyIssued
-_INTENTS: TypeAdapter[Intent] = TypeAdapter(Intent)
+_INTENTS: Mapping[str, TypeAdapter[Intent]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Intent)}
 
 
 def intent_json(fact: Intent) -> bytes:
-    return _INTENTS.dump_json(fact)
+    """With its kind: several kinds have the same fields."""
+    kind = type(fact).__name__
+    return json.dumps({"kind": kind, "fact": _INTENTS[kind].dump_python(fact, mode="json")}).encode()
+
+
+def parse_intent(body: bytes) -> Intent:
+    """Raises `ValueError` for what is none."""
+    try:
+        intent = json.loads(body)
+        return _INTENTS[intent["kind"]].validate_python(intent["fact"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no intent: {error!r}") from error
 
 
 def socket_path(folder: Path) -> Path:
@@ -41,8 +53,10 @@ def build_api(
     status: Callable[[], Status],
     is_ready: Callable[[], bool],
     is_settled: Callable[[], bool],
-    intend: Callable[[Fact], Awaitable[None]],
+    intend: Callable[[Intent], Awaitable[str]],
 ) -> Starlette:
+    """`intend` returns why it was refused, or ""."""
+
     async def get_status(_: Request) -> Response:
         return Response(_STATUS.dump_json(await run_sync(status)), media_type="application/json")
 
@@ -50,8 +64,8 @@ def build_api(
         return JSONResponse({"ready": is_ready(), "settled": is_settled()})
 
     async def post_intent(request: Request) -> JSONResponse:
-        await intend(_INTENTS.validate_json(await request.body()))
-        return JSONResponse({"taken": True}, status_code=202)
+        refused = await intend(parse_intent(await request.body()))
+        return JSONResponse({"refused": refused}, status_code=409 if refused else 202)
 
     return Starlette(
         routes=[
@@ -74,7 +88,12 @@ async def serve_api(app: Starlette, path: Path) -> None:
     """Runs until cancelled. A socket left by a killed controller is replaced: the lease says that none runs."""
     with _listen(path) as listener:
         config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
-        await _Server(config).serve(sockets=[listener])
+        server = _Server(config)
+        try:
+            await server.serve(sockets=[listener])
+        finally:  # cancelled, uvicorn leaves its listeners in the loop, where the next one with the same number trips
+            for one in getattr(server, "servers", ()):
+                one.close()
 
 
 def _listen(path: Path) -> socket.socket:

@@ -5,7 +5,9 @@ from pathlib import Path
 import httpx
 from pydantic import TypeAdapter
 
-from .api import SOCKET_NAME, Intent, intent_json
+from ..errors import UserError
+from .api import SOCKET_NAME, intent_json
+from .facts import Intent
 from .status import Status
 
 ANSWER_TIMEOUT_S = 10.0
@@ -34,12 +36,17 @@ class Client:
         return answer is not None and bool(answer.json()["settled"])
 
     def intend(self, fact: Intent) -> bool:
-        return self._call("POST", "/intents", intent_json(fact)) is not None
+        """True once it is stored and acted on. Raises `UserError` with the controller's reason if it is refused."""
+        answer = self._call("POST", "/intents", intent_json(fact))
+        if answer is not None and answer.status_code == httpx.codes.CONFLICT:
+            raise UserError(answer.json()["refused"])
+        return answer is not None
 
     def _call(self, method: str, path: str, content: bytes | None = None) -> httpx.Response | None:
         try:
             answer = self._http.request(method, path, content=content)
-            answer.raise_for_status()
+            if answer.status_code != httpx.codes.CONFLICT:
+                answer.raise_for_status()
             return answer
         except httpx.TransportError:
             return None

@@ -4,7 +4,7 @@ import math
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,19 @@ from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
 from .api import build_api, serve_api, socket_path
 from .backoff import backoff_s
-from .facts import Fact, StopAsked, TimePassed
+from .facts import Fact, Intent, Measured, StopAsked, TimePassed
+from .measuring import measure
 from .memory import documents, recall
-from .probing import Prober, Target
-from .reduce import reduce
-from .scaling import is_cut_over_due
+from .probing import Prober
+from .reduce import Step, reduce
+from .routing import route_table
+from .shadowing import Shadower
 from .state import LOAD_BALANCER, State
 from .status import Status, describe, what_is_awaited
-from .want import Wants, all_deployments_are_ready, is_stopped, route_table, want
+from .targets import is_anything_due, shadow_pairs, targets_of
+from .want import Wants, all_deployments_are_ready, is_stopped, want
 
+SHADOW_SOCKET_NAME = "shadow.sock"
 LEDGER_BATCH_S = 0.5
 CLOCK_PERIOD_S = 1.0  # looking costs microseconds, and a clock may be set or a machine sleep
 WAITING_LINE_PERIOD_S = 10.0
@@ -49,6 +53,14 @@ class Parts:
 class Hooks:
     before_apply: Callable[[str, Plan], str | None]
     on_event: Callable[[Event], None]
+
+
+@dataclass
+class Decided:
+    """What became of an intent, for who waits for it."""
+
+    event: anyio.Event = field(default_factory=anyio.Event)
+    refused: str = ""
 
 
 def ceilings_of(orchestrators: Mapping[str, object]) -> Mapping[str, Ceiling]:
@@ -76,13 +88,14 @@ class Controller:
         self.failed: str | None = None
         self._folder, self._parts, self._hooks = folder, parts, hooks
         self._store, self._ledger, self._clock, self._on_ready, self._say = store, ledger, clock, on_ready, say
-        self._state = recall(store)
+        self._state = replace(recall(store), shadow_socket=str(folder / SHADOW_SOCKET_NAME))
         # unbounded, since the reducer is a sender too; the others send about one fact a second each
         self._send, self._facts = anyio.create_memory_object_stream[Fact](math.inf)
         self._edge = self._tasks_for(LOAD_BALANCER, parts.load_balancer)
         self._backends = {name: self._tasks_for(name, one) for name, one in parts.orchestrators.items()}
         self._prober = Prober(parts.probe, http, self._send.send, clock, say)
-        self._awaited: dict[int, anyio.Event] = {}
+        self._shadower = Shadower(http, clock, say)
+        self._awaited: dict[int, Decided] = {}
         self._was_ready = False
         self._failing_since_s: float | None = None
 
@@ -100,14 +113,16 @@ class Controller:
             tasks.start_soon(self._prober.run)
             tasks.start_soon(self._tail_ledger)
             tasks.start_soon(self._tell_the_time)
+            tasks.start_soon(self._shadower.run, Path(self._state.shadow_socket))
             tasks.start_soon(self._say_what_is_awaited)
             tasks.start_soon(self._hear_signals, tasks.cancel_scope)
             app = build_api(self.status, lambda: self.is_ready, self._is_settled, self._intend)
             tasks.start_soon(serve_api, app, socket_path(self._folder))
             async for fact in self._facts:
-                await self._decide(fact)
+                refused = await self._decide(fact)
                 if decided := self._awaited.pop(id(fact), None):
-                    decided.set()
+                    decided.refused = refused
+                    decided.event.set()
                 if is_stopped(self._state):
                     break
             tasks.cancel_scope.cancel()
@@ -115,11 +130,15 @@ class Controller:
         if self._state.stopping is not None and not is_stopped(self._state):
             self.failed = self.failed or "interrupted before everything was down; `fs down` goes on with it"
 
-    async def _intend(self, fact: Fact) -> None:
-        """Returns once it is stored and acted on: what is lost in between was never said to be taken."""
-        self._awaited[id(fact)] = decided = anyio.Event()
+    async def _intend(self, fact: Intent) -> str:
+        """Returns once it is stored and acted on: what is lost in between was never said to be taken.
+
+        Why it was refused, or "".
+        """
+        self._awaited[id(fact)] = decided = Decided()
         await self._send.send(fact)
-        await decided.wait()
+        await decided.event.wait()
+        return decided.refused
 
     @property
     def is_ready(self) -> bool:
@@ -129,7 +148,7 @@ class Controller:
             stack is not None
             and self._state.stopping is None
             and all_deployments_are_ready(self._state, stack)
-            and self._edge.in_force == route_table(self._state)
+            and self._edge.in_force == (self._state.table or route_table(self._state))
         )
 
     def _is_settled(self) -> bool:
@@ -139,11 +158,26 @@ class Controller:
         )
 
     async def _tell_the_time(self) -> None:
-        """Cut-overs come by time alone; everything else that happens is a fact of its own."""
+        """What comes by time alone, and what the ledger says; everything else that happens is a fact of its own."""
         while True:
             await self._clock.sleep(CLOCK_PERIOD_S)
-            if is_cut_over_due(self._state.durable, max(self._clock.now(), self._state.now_s)):
+            state, now_s = self._state, max(self._clock.now(), self._state.now_s)
+            measured = await self._measure(state, now_s)
+            if (measured.deployments, measured.migrations, measured.shadows) != (
+                state.measured,
+                state.migration_figures,
+                state.shadow_reports,
+            ):
+                await self._send.send(measured)
+            elif is_anything_due(state, now_s):
                 await self._send.send(TimePassed())
+
+    async def _measure(self, state: State, now_s: float) -> Measured:
+        """What can't be read now is not known: whoever needs it holds."""
+        try:
+            return await anyio.to_thread.run_sync(measure, self._ledger, state, self._shadower.reports(), now_s)
+        except StoreError:
+            return Measured({}, {}, self._shadower.reports())
 
     def status(self) -> Status:
         """Reads the databases, so it belongs on a thread where the event loop runs."""
@@ -156,23 +190,25 @@ class Controller:
             ceilings=ceilings_of(self._parts.orchestrators),
         )
 
-    async def _decide(self, fact: Fact) -> None:
+    async def _decide(self, fact: Fact) -> str:
+        """Why it was refused, or ""."""
         step = reduce(self._state, fact, self._clock.now())
-        await self._commit(step.state, step.events)
+        await self._commit(step)
         self._state = step.state
         for event in step.events:
             self._hooks.on_event(event)
         self._publish(want(self._state))
         await self._watch_the_start()
+        return step.refused
 
-    async def _commit(self, state: State, events: tuple[Event, ...]) -> None:
+    async def _commit(self, step: Step) -> None:
         """What can't be stored must not be acted on: it waits here, and traffic goes on as it is."""
-        if state.durable == self._state.durable and not events:
+        if step.state.durable == self._state.durable and not step.events:
             return
         attempt = 0
         while True:
             try:
-                await self._store.commit(documents(state), events)
+                await self._store.commit(documents(step.state), step.events, step.audit)
                 return
             except StoreError as error:
                 attempt += 1
@@ -185,19 +221,12 @@ class Controller:
             self._backends[name].order(specs)
         if wants.routes is not None:
             self._edge.order(wants.routes)
-        durable = self._state.durable
-        if durable.stack is None:
+        if self._state.durable.stack is None:
             return
-        self._prober.period_s = durable.stack.health.period_s
-        self._prober.targets = tuple(
-            Target(
-                replica,
-                durable.served_models[replica.deployment],
-                durable.replica_keys[replica.deployment].previous,
-                durable.launches[replica.deployment].signals,
-            )
-            for replica in (() if self._state.stopping else route_table(self._state).replicas)
-        )
+        self._prober.period_s = self._state.durable.stack.health.period_s
+        targets = () if self._state.stopping else targets_of(self._state)
+        self._prober.targets = targets
+        self._shadower.pairs = shadow_pairs(self._state, targets)
 
     async def _watch_the_start(self) -> None:
         if not self._was_ready and self.is_ready:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..domain.figures import Figures
 from ..domain.health import Verdict
+from ..domain.migration import Migration
+from ..domain.shadow import ShadowReport
 from ..plugin import Launch, Observed
-from ..stack.values import Stack
-from .state import ReplicaLoad
+from ..stack.values import Stack, Tenant
+from .state import MigrationFigures, ReplicaLoad
 
 
 @dataclass(frozen=True)
@@ -15,12 +18,83 @@ class StackChosen:
     launches: Mapping[str, Launch]
     served_models: Mapping[str, str]
     fresh_keys: Mapping[str, tuple[str, str]]  # deployment → two new random keys, used where they are needed
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class TenantAdded:
+    tenant: Tenant
+    key_sha256: str
+    by: str = ""  # who asked, as the system knows them
+
+
+@dataclass(frozen=True)
+class TenantChanged:
+    """Other limits for a tenant that was added (those of the file change with the file)."""
+
+    tenant: Tenant
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class TenantRemoved:
+    tenant: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class FirstKeysIssued:
+    """For tenants of a stack that is about to be chosen, in one go: there may be thousands."""
+
+    key_sha256: Mapping[str, str]  # tenant → hash; ignored for who has, or had, a key
+    by: str = ""
 
 
 @dataclass(frozen=True)
 class TenantKeyIssued:
     tenant: str
     key_sha256: str
+    grace_s: float = 0.0  # how long the keys so far still hold
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class TenantKeysRevoked:
+    tenant: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class MigrationsAsked:
+    migrations: tuple[Migration, ...]  # phase "planned"; all or none of them are taken
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class MigrationPaused:
+    id: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class MigrationResumed:
+    id: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class RollbackAsked:
+    id: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the ledger says now; taken about once a second while anything changes by it."""
+
+    deployments: Mapping[str, Figures]
+    migrations: Mapping[str, MigrationFigures]
+    shadows: Mapping[str, ShadowReport]
 
 
 @dataclass(frozen=True)
@@ -28,6 +102,7 @@ class StackAmended:
     """The same stack with other policies, health rules or limits: nothing has to be built or started anew."""
 
     stack: Stack
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +126,7 @@ class Unseen:
 class Applied:
     backend: str
     emptied: bool  # the want that was applied was the empty one
+    route_version: int | None = None  # of the route table that was applied; None for backends
 
 
 @dataclass(frozen=True)
@@ -70,7 +146,12 @@ class Probed:
 @dataclass(frozen=True)
 class StopAsked:
     keep: frozenset[str]  # backends to detach from; `fs down` keeps none
+    by: str = ""
 
 
-News = StackChosen | StackAmended | TenantKeyIssued | Seen | Unseen | Applied | NotApplied | Probed | StopAsked
+TenantFact = TenantAdded | TenantChanged | TenantRemoved | FirstKeysIssued | TenantKeyIssued | TenantKeysRevoked
+MigrationFact = MigrationsAsked | MigrationPaused | MigrationResumed | RollbackAsked
+Intent = StackAmended | StopAsked | TenantFact | MigrationFact
+Observation = Seen | Unseen | Applied | NotApplied | Probed
+News = StackChosen | Intent | Measured | Observation
 Fact = News | TimePassed

@@ -14,8 +14,9 @@ from .controller import Parts
 from .facts import Fact, Seen, Unseen
 from .fidelity import all_grades
 from .reduce import reduce
+from .routing import route_table
 from .state import LOAD_BALANCER, State
-from .want import Wants, route_table, want
+from .want import Wants, want
 
 LOOK_TIMEOUT_S = 20.0
 

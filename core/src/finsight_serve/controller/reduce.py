@@ -6,13 +6,21 @@ from hashlib import sha256
 from typing import TypeVar
 
 from ..domain import Event
+from ..domain.audit import AuditEntry
 from ..domain.health import HealthRules, ReplicaHealth, choose_evictions, judge
-from ..plugin import Launch, Replica
+from ..plugin import Launch, Replica, RouteTable
 from . import facts
 from .amendment import obstacles
+from .auditing import audit
+from .breaking import judge_breakers
+from .migrating import advance_migrations, keep_assignments, note_versions
+from .migration_intents import take_migration_fact
+from .refusal import Refusal
+from .routing import describe_change, route_table, routed_replicas
 from .scaling import follow_schedules, measure_starts
 from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State, Stopping
-from .want import all_deployments_are_ready, route_table, routed_replicas
+from .tenancy import drop_ended_keys, keep_added, take_tenant_fact
+from .want import all_deployments_are_ready
 
 T = TypeVar("T")
 
@@ -21,35 +29,57 @@ T = TypeVar("T")
 class Step:
     state: State
     events: tuple[Event, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    refused: str = ""  # why an intent was not taken: then nothing has changed
+
+
+Told = list[tuple[str, str, str]]
+FOLLOW_UPS = (drop_ended_keys, judge_breakers, advance_migrations)
+"""What may follow from any fact, in this order: a migration hears of the breakers as they are now."""
 
 
 def reduce(state: State, fact: facts.Fact, now_s: float) -> Step:
     """The state after `fact`, and what of it people should hear. `now_s` never steps back: the clock may."""
     before = replace(state, now_s=max(now_s, state.now_s))
-    after, told = (before, []) if isinstance(fact, facts.TimePassed) else _take(before, fact)
+    try:
+        after, told = (before, []) if isinstance(fact, facts.TimePassed) else _take(before, fact)
+    except Refusal as refusal:
+        return Step(state, refused=str(refusal))
     after, cut_over = follow_schedules(state, after)
     told = [*told, *cut_over]
-    after = _number_routes(before, after)
+    for follow_up in FOLLOW_UPS:
+        after, more = follow_up(after)
+        told += more
+    after = note_versions(_number_routes(before, after))
     if after.durable.route_version != before.durable.route_version:
-        ready = len(route_table(after).replicas)
-        told = [*told, ("routes_changed", str(after.durable.route_version), f"{ready} ready replicas routed")]
+        assert after.table is not None
+        reason = describe_change(before.table, after.table)
+        told.append(("routes_changed", str(after.durable.route_version), reason))
     events = tuple(Event(after.now_s, kind, subject, reason) for kind, subject, reason in told)
-    return Step(after, events)
-
-
-Told = list[tuple[str, str, str]]
+    return Step(after, events, audit(before.durable, after.durable, by=getattr(fact, "by", ""), at_s=after.now_s))
 
 
 def _take(state: State, fact: facts.News) -> tuple[State, Told]:
+    """What people and the ledger say; the rest is the outside world's."""
+    if isinstance(fact, facts.TenantFact):
+        return take_tenant_fact(state, fact)
+    if isinstance(fact, facts.MigrationFact):
+        return take_migration_fact(state, fact)
     match fact:
         case facts.StackChosen():
             return _choose_stack(state, fact), [("stack_chosen", fact.stack.name, _describe(fact))]
         case facts.StackAmended():
             return _amend_stack(state, fact)
-        case facts.TenantKeyIssued():
-            keys = {**state.durable.tenant_key_sha256, fact.tenant: (fact.key_sha256,)}
-            durable = replace(state.durable, tenant_key_sha256=keys)
-            return replace(state, durable=durable), [("tenant_key_issued", fact.tenant, "earlier keys no longer hold")]
+        case facts.StopAsked():
+            return _stop(state, fact)
+        case facts.Measured():
+            return _measured(state, fact), []
+        case _:
+            return _hear(state, fact)
+
+
+def _hear(state: State, fact: facts.Observation) -> tuple[State, Told]:
+    match fact:
         case facts.Seen():
             return _see(state, fact)
         case facts.Unseen():
@@ -60,8 +90,10 @@ def _take(state: State, fact: facts.News) -> tuple[State, Told]:
             return _applied(state, fact)
         case facts.Probed():
             return _probed(state, fact)
-        case facts.StopAsked():
-            return _stop(state, fact)
+
+
+def _measured(state: State, fact: facts.Measured) -> State:
+    return replace(state, measured=fact.deployments, migration_figures=fact.migrations, shadow_reports=fact.shadows)
 
 
 def _describe(fact: facts.StackChosen) -> str:
@@ -83,6 +115,8 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> State:
         served_models=fact.served_models,
         replica_keys=keys,
         retired={name: ref for name, ref in earlier.items() if name not in used},
+        assignments=keep_assignments(old, fact.stack),
+        added_tenants=keep_added(old, fact.stack),
         cold_starts_s={
             name: starts
             for name, starts in old.cold_starts_s.items()
@@ -183,7 +217,11 @@ def _applied(state: State, fact: facts.Applied) -> tuple[State, Told]:
     told: Told = [("applied", fact.backend or "load balancer", "emptied" if fact.emptied else "the want is in force")]
     after = replace(state, failing=_without(state.failing, fact.backend))
     if fact.backend == LOAD_BALANCER:
-        after = replace(after, durable=replace(after.durable, serving=not fact.emptied and _is_complete(after)))
+        after = replace(
+            after,
+            durable=replace(after.durable, serving=not fact.emptied and _is_complete(after)),
+            routes_in_force=fact.route_version or 0,
+        )
     if fact.emptied and fact.backend in after.durable.retired:
         retired = {name: ref for name, ref in after.durable.retired.items() if name != fact.backend}
         after = replace(
@@ -264,19 +302,22 @@ def _evict(state: State, deployment: str, told: Told) -> tuple[State, Told]:
 
 def _number_routes(before: State, after: State) -> State:
     """A new number for a route table that differs from the last one, also across restarts; with what it routes to."""
-    if (before.durable, before.observed) == (after.durable, after.observed) or after.durable.stack is None:
+    if after.durable.stack is None:
+        return after
+    if before.table is not None and (before.durable, before.observed) == (after.durable, after.observed):
         return after
     table = route_table(after)
-    digest = sha256(repr((table.routes, table.replicas, sorted(table.upstream_keys.items()))).encode()).hexdigest()
+    digest = sha256(_fingerprint(table)).hexdigest()
     if digest == after.durable.route_sha256:
-        return after
-    durable = replace(
-        after.durable,
-        route_version=after.durable.route_version + 1,
-        route_sha256=digest,
-        routed=routed_replicas(after),
-    )
-    return replace(after, durable=durable)
+        return replace(after, table=table)
+    version = after.durable.route_version + 1
+    durable = replace(after.durable, route_version=version, route_sha256=digest, routed=routed_replicas(after))
+    return replace(after, durable=durable, table=replace(table, version=version))
+
+
+def _fingerprint(table: RouteTable) -> bytes:
+    """Of what it routes; its number and where copies go are no part of that."""
+    return repr((table.routes, table.replicas, sorted(table.upstream_keys.items()))).encode()
 
 
 def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:

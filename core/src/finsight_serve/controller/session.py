@@ -51,9 +51,11 @@ def hold(folder: Path) -> Iterator[Held]:
 
 
 def record(held: Held, fact: Fact, clock: Clock) -> None:
-    """What a controller would do with `fact`, for when none runs."""
+    """What a controller would do with `fact`, for when none runs. Raises `UserError` if it is refused."""
     step = reduce(recall(held.store), fact, clock.now())
-    held.store.write_now(documents(step.state), step.events)
+    if step.refused:
+        raise UserError(step.refused)
+    held.store.write_now(documents(step.state), step.events, step.audit)
 
 
 async def run_controller(

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..domain import AutoscalingPolicy
+from ..domain.breaker import Breaker
+from ..domain.figures import Figures
 from ..domain.health import ReplicaHealth
-from ..plugin import Launch, Observed, Replica
-from ..stack.values import PluginRef, Stack
+from ..domain.migration import Migration
+from ..domain.shadow import ShadowReport
+from ..plugin import Launch, Observed, Replica, RouteTable
+from ..stack.values import PluginRef, Stack, Tenant
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,12 @@ class Durable:
     launches: Mapping[str, Launch] = field(default_factory=dict)  # deployment → how it starts
     served_models: Mapping[str, str] = field(default_factory=dict)  # deployment → the name that clients ask for
     replica_keys: Mapping[str, ReplicaKeys] = field(default_factory=dict)
-    tenant_key_sha256: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tenant_key_sha256: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # newest last; () = revoked
+    key_ends_s: Mapping[str, float] = field(default_factory=dict)  # hash of a rotated key → when it stops to hold
+    added_tenants: Mapping[str, Tenant] = field(default_factory=dict)  # by `fs tenant add`, beside the stack's
+    assignments: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # tenant → weights, where it was moved
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)  # deployment → its breaker; closed unless here
+    migrations: Mapping[str, Migration] = field(default_factory=dict)  # id → running ones, and the last that are over
     evicting: Mapping[str, Place] = field(default_factory=dict)  # replica id → where it is
     retired: Mapping[str, PluginRef] = field(default_factory=dict)  # backends that the stack no longer uses
     route_version: int = 0
@@ -59,6 +68,15 @@ class ReplicaLoad:
 
 
 @dataclass(frozen=True)
+class MigrationFigures:
+    """The tenant's requests routed since the present step began (in the shadow: copies are not among them)."""
+
+    destination: Figures = field(default_factory=Figures)
+    source: Figures = field(default_factory=Figures)  # before anything is moved: the tenant's of the last day
+    from_version: int = 0  # of the route table since which they count; 0 before anything is moved
+
+
+@dataclass(frozen=True)
 class Stopping:
     keep: frozenset[str]  # backends to detach from: what they run goes on
     edge_is_down: bool = False
@@ -74,6 +92,12 @@ class State:
     health: Mapping[str, ReplicaHealth] = field(default_factory=dict)
     load: Mapping[str, ReplicaLoad] = field(default_factory=dict)
     starting_since_s: Mapping[str, float] = field(default_factory=dict)  # replica id → when it was first seen
+    measured: Mapping[str, Figures] = field(default_factory=dict)  # deployment → its breaker's window
+    migration_figures: Mapping[str, MigrationFigures] = field(default_factory=dict)  # migration id → its step's
+    shadow_reports: Mapping[str, ShadowReport] = field(default_factory=dict)  # migration id → its shadow's
+    table: RouteTable | None = None  # what the rest says; kept, since at 10,000 tenants making it takes milliseconds
+    routes_in_force: int = 0  # version of the route table that the load balancer was given last
+    shadow_socket: str = ""  # where copies of requests are to go
     stopping: Stopping | None = None
     now_s: float = 0.0
 

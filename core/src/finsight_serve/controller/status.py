@@ -1,14 +1,19 @@
 """What `fs status` shows, as one value: computed from the state, rendered elsewhere."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..domain import Event
+from ..domain.migration import Migration, explain, weights
 from ..plugin import Ceiling, Replica
 from ..stack.values import Stack
 from ..store import Totals
+from .migrating import prescaled, running_migrations, situation_of
+from .routing import describe_weights, route_table
 from .scaling import cold_start_s, describe_next_cut_over
 from .state import LOAD_BALANCER, State
+from .tenancy import tenants
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class DeploymentStatus:
     running: float | None  # requests, summed over the replicas that say
     waiting: float | None
     cold_start_s: float | None  # the longest of the last measured starts
+    breaker: str  # "closed", "half open" or "open", and why
     next_cut_over: str  # when, and what happens then; "" where the policy has no schedule
 
 
@@ -49,9 +55,19 @@ class ReplicaStatus:
 @dataclass(frozen=True)
 class TenantStatus:
     name: str
-    deployment: str
+    routed_to: str  # now: "chat 90 %, chat-local 10 %"
     has_key: bool
     open_requests: int | None
+
+
+@dataclass(frozen=True)
+class MigrationStatus:
+    id: str
+    tenant: str
+    destination: str
+    phase: str
+    percent: int  # of the tenant's requests that go to the destination
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,10 @@ class Status:
     tenants: tuple[TenantStatus, ...]
     ledger: tuple[Totals, ...]
     events: tuple[Event, ...]
+    migrations: tuple[MigrationStatus, ...] = ()  # those that run
     advice: tuple[str, ...] = ()  # what will need a person, though nothing is wrong yet
+    routes_in_force: int = 0  # version of the route table that the load balancer was given last; 0: not known
+    explanations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # running migration → what it waits for
 
 
 def describe(
@@ -100,7 +119,10 @@ def describe(
         _tenants(state),
         ledger,
         events,
+        tuple(_migration(migration) for migration in running_migrations(state.durable)),
         tuple(_near_ceilings(stack, ceilings)),
+        state.routes_in_force,
+        {m.id: explain(m, situation_of(state, m), state.now_s) for m in running_migrations(state.durable)},
     )
 
 
@@ -159,7 +181,7 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
     own = [replica for replica in replicas if replica.deployment == name]
     running = [replica.running for replica in own if replica.running is not None]
     waiting = [replica.waiting for replica in own if replica.waiting is not None]
-    numbers = state.durable.policies_in_force.get(name, deployment.policy)
+    numbers = prescaled(state.durable, name) if name in state.durable.policies_in_force else deployment.policy
     return DeploymentStatus(
         name,
         deployment.backend,
@@ -171,19 +193,38 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
         sum(running) if running else None,
         sum(waiting) if waiting else None,
         cold_start_s(state.durable, name),
+        _breaker(state, name),
         describe_next_cut_over(state.durable, deployment, state.now_s),
     )
 
 
+def _breaker(state: State, deployment: str) -> str:
+    breaker = state.durable.breakers.get(deployment)
+    if breaker is None or breaker.state == "closed":
+        return "closed"
+    return f"{breaker.state.replace('_', ' ')}: {breaker.reason}"
+
+
+def _migration(migration: Migration) -> MigrationStatus:
+    percent = weights(migration).get(migration.destination, 0)
+    phase = migration.phase.replace("_", " ") + (" (paused)" if migration.paused else "")
+    return MigrationStatus(migration.id, migration.tenant, migration.destination, phase, percent, migration.reason)
+
+
 def _tenants(state: State) -> tuple[TenantStatus, ...]:
-    assert state.durable.stack is not None
     seen = state.observed.get(LOAD_BALANCER)
     streams = None if seen is None else seen.open_streams
-
-    def count(tenant: str) -> int | None:
-        return None if streams is None else sum(n for (of, _), n in streams.items() if of == tenant)
-
+    count = Counter[str]()
+    for (tenant, _), open_requests in (streams or {}).items():
+        count[tenant] += open_requests
     keys = state.durable.tenant_key_sha256
+    routes = {route.tenant: route.weights for route in (state.table or route_table(state)).routes}
     return tuple(
-        TenantStatus(t.name, t.deployment, bool(keys.get(t.name)), count(t.name)) for t in state.durable.stack.tenants
+        TenantStatus(
+            tenant.name,
+            describe_weights(routes[tenant.name]),
+            bool(keys.get(tenant.name)),
+            None if streams is None else count[tenant.name],
+        )
+        for tenant in tenants(state.durable)
     )

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from ..plugin import KEY_HASHES_ENV, DeploymentSpec, Limits, Replica, Route, RouteTable
-from ..stack.values import Deployment, Stack, Tenant
-from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State
+from ..plugin import KEY_HASHES_ENV, DeploymentSpec, RouteTable
+from ..stack.values import Deployment, Stack
+from .migrating import prescaled
+from .routing import ready_replicas, route_table
+from .state import Durable, Place, ReplicaKeys, State
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def want(state: State) -> Wants:
     backends = {name: deployment_specs(state.durable, stack, name) for name in stack.backends}
     if state.durable.retired and all_deployments_are_ready(state, stack):
         backends |= {name: () for name in state.durable.retired}
-    return Wants(backends, route_table(state))
+    return Wants(backends, state.table or route_table(state))
 
 
 def _want_nothing(state: State, stack: Stack) -> Wants:
@@ -47,7 +49,7 @@ def is_stopped(state: State) -> bool:
 
 
 def all_deployments_are_ready(state: State, stack: Stack) -> bool:
-    ready = {r.deployment for name in stack.backends for r in _ready_replicas(state, name)}
+    ready = {r.deployment for name in stack.backends for r in ready_replicas(state, name)}
     return all(deployment.name in ready for deployment in stack.deployments)
 
 
@@ -60,49 +62,8 @@ def _spec(durable: Durable, deployment: Deployment) -> DeploymentSpec:
     env = {**launch.env, KEY_HASHES_ENV: _accepted_hashes(durable.replica_keys[deployment.name])}
     place = Place(deployment.backend, deployment.name)
     evict = frozenset(replica_id for replica_id, at in durable.evicting.items() if at == place)
-    return DeploymentSpec(deployment.name, replace(launch, env=env), durable.policies_in_force[deployment.name], evict)
+    return DeploymentSpec(deployment.name, replace(launch, env=env), prescaled(durable, deployment.name), evict)
 
 
 def _accepted_hashes(keys: ReplicaKeys) -> str:
     return ",".join(sha256(key.encode()).hexdigest() for key in (keys.current, keys.previous))
-
-
-def route_table(state: State) -> RouteTable:
-    durable = state.durable
-    if durable.stack is None:
-        return RouteTable()
-    replicas = sorted(
-        (replica for routed in routed_replicas(state).values() for replica in routed),
-        key=lambda replica: (replica.deployment, replica.id),
-    )
-    return RouteTable(
-        tuple(_route(durable, tenant) for tenant in durable.stack.tenants),
-        tuple(replicas),
-        {name: keys.previous for name, keys in durable.replica_keys.items()},
-    )
-
-
-def routed_replicas(state: State) -> Mapping[str, tuple[Replica, ...]]:
-    """By backend. One that was not looked at since the start counts as it was routed last: it may well be as it was."""
-    stack = state.durable.stack
-    wanted = {deployment.name for deployment in stack.deployments} if stack else set()
-    found = {}
-    for backend in sorted({*state.observed, *state.durable.routed} - {LOAD_BALANCER}):
-        seen = backend in state.observed
-        candidates = _ready_replicas(state, backend) if seen else state.durable.routed[backend]
-        kept = tuple(r for r in candidates if r.deployment in wanted and r.id not in state.durable.evicting)
-        if kept:
-            found[backend] = kept
-    return found
-
-
-def _ready_replicas(state: State, backend: str) -> list[Replica]:
-    seen = state.observed.get(backend)
-    if seen is None:
-        return []
-    return [r for r in seen.replicas if r.state == "ready" and r.id not in state.durable.evicting]
-
-
-def _route(durable: Durable, tenant: Tenant) -> Route:
-    keys = durable.tenant_key_sha256.get(tenant.name, ())
-    return Route(tenant.name, keys, {tenant.deployment: 100}, Limits(tenant.max_ongoing_requests))

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from ..domain.limit import no_such_metric, split_comparison
 from ..errors import UserError
 
-LIMIT = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*", re.IGNORECASE)
+NUMBER = re.compile(r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 OBJECTIVE = re.compile(r"\s*min(?:imi[sz]e)?\s+([a-z][a-z0-9_]*)\s*(?:s\.?t\.?\s+(.*))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -59,14 +59,14 @@ class Objective:
 
 def parse_limit(text: str, metrics: Sequence[str]) -> Limit:
     """Raises `UserError`."""
-    found = LIMIT.fullmatch(text)
+    found = split_comparison(text)
     try:
-        value = float(found[3]) if found else None
+        value = float(found[2]) if found and NUMBER.fullmatch(found[2]) else None
     except ValueError:
         value = None
     if found is None or value is None:
         raise UserError(f"{text!r} is no limit: write METRIC<=NUMBER, as {metrics[0]}<=1")
-    return Limit(_known(found[1], metrics), found[2], value)
+    return Limit(_known(found[0], metrics), found[1], value)
 
 
 def parse_objective(text: str, metrics: Sequence[str]) -> Objective:
@@ -81,6 +81,4 @@ def parse_objective(text: str, metrics: Sequence[str]) -> Objective:
 def _known(metric: str, metrics: Sequence[str]) -> str:
     if metric in metrics:
         return metric
-    near = get_close_matches(metric, metrics, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise UserError(f"no metric named {metric}; there are {', '.join(metrics)}{hint}")
+    raise UserError(no_such_metric(metric, metrics))

@@ -58,7 +58,7 @@ def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
         Deployment(entry.name, entry.model, plugins.engines[index], plugins.backend_of[index], entry.policy)
         for index, entry in enumerate(model.deployments)
     )
-    tenants = tuple(Tenant(entry.name, entry.deployment, entry.max_ongoing_requests) for entry in model.tenants)
+    tenants = tuple(Tenant(**entry.model_dump()) for entry in model.tenants)
     return Stack(
         name=model.name,
         backends={name: plugins.backends[name] for name in dict.fromkeys(plugins.backend_of.values())},
@@ -67,6 +67,7 @@ def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
         health=model.health,
         deployments=deployments,
         tenants=tenants or (Tenant("default", deployments[0].name),),
+        breaker=model.breaker,
     )
 
 

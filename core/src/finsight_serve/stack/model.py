@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..domain import AutoscalingPolicy, FieldError
+from ..domain.breaker import BreakerRules
 from ..domain.health import HealthRules
 from .python_policies import REFERENCE
 
@@ -30,6 +31,29 @@ def check_health(rules: HealthRules) -> HealthRules:
         raise FieldError(
             "max_evicting_share", f"must be greater than 0 and at most 1, found {rules.max_evicting_share:g}"
         )
+    return rules
+
+
+LONGEST_WINDOW_S = 3600.0
+"""The ledger adds a window up once a second."""
+
+
+def check_breaker(rules: BreakerRules) -> BreakerRules:
+    for name in ("min_requests", "consecutive_failures", "half_open_requests"):
+        if getattr(rules, name) < 1:
+            raise FieldError(name, f"must be at least 1, found {getattr(rules, name)}")
+    for name in ("window_s", "open_s", "ttft_p95_s"):
+        value = getattr(rules, name)
+        if value is not None and value <= 0:
+            raise FieldError(name, f"must be greater than 0, found {value:g}")
+    if rules.window_s > LONGEST_WINDOW_S:
+        raise FieldError("window_s", f"must be at most {LONGEST_WINDOW_S:g}, found {rules.window_s:g}")
+    if rules.max_open_s < rules.open_s:
+        raise FieldError("max_open_s", f"must be at least open_s ({rules.open_s:g}), found {rules.max_open_s:g}")
+    if not 0 < rules.error_rate <= 1:
+        raise FieldError("error_rate", f"must be greater than 0 and at most 1, found {rules.error_rate:g}")
+    if not 1 <= rules.half_open_percent <= 99:
+        raise FieldError("half_open_percent", f"must be from 1 to 99, found {rules.half_open_percent}")
     return rules
 
 
@@ -85,6 +109,10 @@ class TenantEntry(Entry):
     """The deployment that answers it."""
     max_ongoing_requests: Annotated[int, Field(ge=1)] | None = None
     """Requests in work at a time; more are answered 429. No limit unless given."""
+    requests_per_s: Annotated[float, Field(gt=0)] | None = None
+    """Requests begun per second; more are answered 429. No limit unless given."""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Prompt and completion tokens per minute; while they are used up it is answered 429. No limit unless given."""
 
 
 class PolicyEntry(Entry):
@@ -106,6 +134,8 @@ class StackFile(Entry):
     """How replicas are probed: a plugin's name, or `plugin` and its options; may be left out where one is installed."""
     health: Annotated[HealthRules, AfterValidator(check_health)] = HealthRules()
     """When failed probes get a replica replaced."""
+    breaker: Annotated[BreakerRules, AfterValidator(check_breaker)] = BreakerRules()
+    """When a deployment that answers badly is left alone for a while: its requests go elsewhere or are answered 503."""
     deployments: Annotated[list[DeploymentEntry], Field(min_length=1)]
     """Models to serve, each with its engine and its policy."""
     tenants: list[TenantEntry] = []

@@ -11,6 +11,7 @@ from .model import BackendEntry, PluginEntry, entry_schema
 
 DOMAIN = (
     "AutoscalingPolicy",
+    "BreakerRules",
     "CronHours",
     "HealthRules",
     "ServiceLevel",

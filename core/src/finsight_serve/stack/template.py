@@ -114,6 +114,7 @@ def template(
         "load_balancer": _plugin(host, "load_balancer", _choose(host, "load_balancer"), PluginEntry.selector),
         "probe": _plugin(host, "health_probe", _choose(host, "health_probe"), PluginEntry.selector),
         "health": Block(parts["HealthRules"]),
+        "breaker": Block(parts["BreakerRules"]),
         "deployments": Item(deployment),
         "tenants": Item(tenant),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..domain import AutoscalingPolicy
+from ..domain.breaker import BreakerRules
 from ..domain.health import HealthRules
 
 
@@ -28,6 +29,8 @@ class Tenant:
     name: str
     deployment: str
     max_ongoing_requests: int | None = None
+    requests_per_s: float | None = None
+    tokens_per_minute: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,4 +41,5 @@ class Stack:
     probe: PluginRef
     health: HealthRules
     deployments: tuple[Deployment, ...]
-    tenants: tuple[Tenant, ...]
+    tenants: tuple[Tenant, ...]  # the file's; `fs tenant add` makes more, which are the state's
+    breaker: BreakerRules = field(default_factory=BreakerRules)

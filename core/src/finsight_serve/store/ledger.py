@@ -1,56 +1,44 @@
-"""The ledger: one row per request that reached a deployment, unique by id. A file of its own, since it grows."""
+"""The ledger: one row per request that reached the load balancer, unique by id. A file of its own, since it grows."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from ..domain.figures import Figures
 from ..plugin import Request
-from .database import Database
+from .database import Database, StoreError
+from .ledger_queries import (
+    EVERYTHING,
+    Arrival,
+    Row,
+    Selection,
+    Totals,
+    Usage,
+    select_arrivals,
+    select_figures,
+    select_page,
+    select_tenants,
+    select_totals,
+    select_usage,
+    select_window,
+)
+from .ledger_schema import MIGRATIONS
+
+__all__ = ["FILE_NAME", "MIGRATIONS", "Arrival", "Ledger", "Row", "Selection", "Totals", "Usage"]
 
 FILE_NAME = "ledger.db"
-PAGE_ROWS = 10_000
-
-MIGRATIONS = (
-    """
-    CREATE TABLE request (
-        id TEXT PRIMARY KEY, tenant TEXT NOT NULL, deployment TEXT NOT NULL, replica TEXT NOT NULL,
-        status INTEGER NOT NULL, outcome TEXT NOT NULL, started_s REAL NOT NULL, duration_s REAL, ttft_s REAL
-    );
-    CREATE INDEX request_started ON request (started_s);
-    CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL)
-    """,
-)
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Counts of ledger rows; `requests` is the sum of the outcomes."""
-
-    tenant: str
-    deployment: str
-    requests: int
-    complete: int
-    truncated: int
-    client_closed: int
-    failed: int
-    unknown: int
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """What a trace needs of a request."""
-
-    started_s: float
-    tenant: str
-    duration_s: float | None
-    outcome: str
+CACHE_KIB = 32 * 1024  # ids come in no order, so with SQLite's 2 MiB nearly every row of a large file is a read
 
 
 class Ledger:
+    """Opened by whoever holds the lease, or read-only by anyone beside it. Raises `StoreError`."""
+
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._db = Database(folder / FILE_NAME, MIGRATIONS, read_only=read_only)
+        if read_only and self._db.call_now(_schema) < len(MIGRATIONS):
+            self._db.close()
+            raise StoreError(f"{folder / FILE_NAME}: written by an older version; the next `fs serve` upgrades it")
+        self._db.call_now(lambda db: db.execute(f"PRAGMA cache_size = -{CACHE_KIB}"))
 
     def cursor(self) -> str:
         """Where the load balancer's log is to be read on from; "" at first."""
@@ -60,18 +48,72 @@ class Ledger:
         """Idempotent: a request that comes twice is one row. The cursor moves in the same transaction."""
         await self._db.call(_add, requests)
 
-    def totals(self, *, since_s: float = 0.0) -> tuple[Totals, ...]:
-        return self._db.call_now(_totals, since_s)
+    def totals(
+        self,
+        *,
+        since_s: float = 0.0,
+        until_s: float = float("inf"),
+        tenant: str | None = None,
+        deployment: str | None = None,
+        from_version: int = 0,
+        until_version: int | None = None,
+    ) -> tuple[Totals, ...]:
+        """By tenant and deployment, of requests that began in [since_s, until_s) and were routed by such a version.
+
+        A deployment "" is none: the request was refused, or belongs to nobody.
+        """
+        return self.totals_of(Selection(tenant, deployment, from_version, until_version, since_s, until_s))
+
+    def totals_of(self, selection: Selection) -> tuple[Totals, ...]:
+        return self._db.call_now(select_totals, selection)
+
+    def usage(
+        self, from_s: float, until_s: float, *, tenant: str | None = None, deployment: str | None = None
+    ) -> tuple[Usage, ...]:
+        """By tenant and deployment, of requests that began in [from_s, until_s)."""
+        return self._db.call_now(select_usage, Selection(tenant, deployment, since_s=from_s, until_s=until_s))
+
+    def window(self, deployment: str, ended_after_s: float) -> Figures:
+        """Of the newest 5,000 that ended after that, if there were more."""
+        return self._db.call_now(select_window, deployment, ended_after_s)
+
+    def figures(
+        self,
+        tenant: str,
+        deployments: Collection[str],
+        *,
+        from_version: int = 0,
+        until_version: int | None = None,
+        since_s: float = 0.0,
+    ) -> Figures:
+        """Of one tenant at those deployments together; the counts are exact, times are of each one's newest 5,000."""
+        selection = Selection(tenant, None, from_version, until_version, since_s)
+        return self._db.call_now(select_figures, selection, deployments)
+
+    def rows(self, selection: Selection = EVERYTHING) -> Iterator[Row]:
+        """By time of arrival, read in pages."""
+        after = (selection.since_s, "")
+        while page := self._db.call_now(select_page, selection, after):
+            yield from page
+            after = (page[-1].started_s, page[-1].id)
 
     def arrivals(self, *, deployment: str | None = None, since_s: float = 0.0) -> Iterator[Arrival]:
         """By time, read in pages: a ledger may hold millions."""
         after = (since_s, "")
-        while page := self._db.call_now(_arrivals, deployment, after):
+        while page := self._db.call_now(select_arrivals, deployment, after):
             yield from (Arrival(*row[:4]) for row in page)
             after = (page[-1][0], page[-1][4])
 
+    def tenants(self) -> tuple[str, ...]:
+        """All that ever asked, those removed since included."""
+        return tuple(self._db.call_now(select_tenants))
+
     def close(self) -> None:
         self._db.close()
+
+
+def _schema(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _cursor(db: sqlite3.Connection) -> str:
@@ -80,30 +122,19 @@ def _cursor(db: sqlite3.Connection) -> str:
 
 
 def _add(db: sqlite3.Connection, requests: Sequence[Request]) -> None:
+    # not INSERT OR IGNORE, which would rule within the trigger, too
     db.executemany(
-        "INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        """INSERT INTO request (id, tenant, deployment, replica, status, outcome, started_s, duration_s, ttft_s,
+                                route_version, sent_bytes, prompt_tokens, completion_tokens, tokens_from, ended_s)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING""",
         [
-            (r.id, r.tenant, r.deployment, r.replica, r.status, r.outcome, r.started_s, r.duration_s, r.ttft_s)
+            (
+                *(r.id, r.tenant, r.deployment, r.replica, r.status, r.outcome, r.started_s, r.duration_s, r.ttft_s),
+                *(r.route_version, r.sent_bytes, r.prompt_tokens, r.completion_tokens, r.tokens_from),
+                r.started_s + (r.duration_s or 0.0),
+            )
             for r in requests
         ],
     )
     if requests:
         db.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?)", (requests[-1].cursor,))
-
-
-def _totals(db: sqlite3.Connection, since_s: float) -> tuple[Totals, ...]:
-    rows = db.execute(
-        """SELECT tenant, deployment, count(*), sum(outcome = 'complete'), sum(outcome = 'truncated'),
-                  sum(outcome = 'client_closed'), sum(outcome = 'failed'), sum(outcome = 'unknown')
-           FROM request WHERE started_s >= ? GROUP BY tenant, deployment ORDER BY tenant, deployment""",
-        (since_s,),
-    ).fetchall()
-    return tuple(Totals(*row) for row in rows)
-
-
-def _arrivals(db: sqlite3.Connection, deployment: str | None, after: tuple[float, str]) -> list[tuple[Any, ...]]:
-    return db.execute(
-        """SELECT started_s, tenant, duration_s, outcome, id FROM request
-           WHERE (started_s, id) > (?, ?) AND (? IS NULL OR deployment = ?) ORDER BY started_s, id LIMIT ?""",
-        (*after, deployment, deployment, PAGE_ROWS),
-    ).fetchall()

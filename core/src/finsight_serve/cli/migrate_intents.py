@@ -1,0 +1,41 @@
+"""What people ask of migrations that run, by id or tenant."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..controller.facts import Intent
+    from ..domain.migration import Migration
+
+LATER = "; recorded: the next `fs serve` acts on it"
+
+
+def find_running(folder: Path, names: Sequence[str]) -> "Sequence[Migration]":
+    """Each once. Raises `UserError`, also where one is over."""
+    from ..controller.migration_plan import find_migration
+    from ..domain.migration import OVER
+    from .stored import stored_state
+
+    durable = stored_state(folder).durable
+    found = list({one.id: one for one in (find_migration(durable, name) for name in names)}.values())
+    over = [one for one in found if one.phase in OVER]
+    if over:
+        what = ", ".join(f"{one.id} is over: {one.phase.replace('_', ' ')}" for one in over)
+        raise UserError(f"{what}; `fs migrate {over[0].tenant} --to DEPLOYMENT` moves it again")
+    return found
+
+
+def intend_each(
+    folder: Path, migrations: "Sequence[Migration]", make: "Callable[[str, str], Intent]", done: str
+) -> str:
+    """Lines for people. `make` is given the id and who asks. Raises `UserError` at the first that is refused."""
+    from .intents import intend, who
+
+    lines = []
+    for one in migrations:
+        is_running = intend(folder, make(one.id, who()))
+        lines.append(f"{one.id}: {one.tenant} to {one.destination} {done}{'' if is_running else LATER}.")
+    return "\n".join(lines)

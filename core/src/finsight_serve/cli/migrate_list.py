@@ -1,0 +1,24 @@
+"""`fs migrate list`: every migration that runs, and the last that are over."""
+
+from pathlib import Path
+
+import click
+
+from .options import file_option, named_state_dir, state_option
+from .output import rendered
+
+
+@click.command("list", short_help="Migrations that run, and the last that are over")
+@file_option
+@state_option
+@rendered
+def migrate_list(file: Path, state: Path | None) -> object:
+    """List migrations in the order in which they were asked for. What was longer ago is in `fs audit`."""
+    from ..controller.migration_plan import in_order
+    from .migrate_view import opened_ledger, row
+    from .stored import stored_stack, stored_state
+
+    folder = named_state_dir(file, state)
+    stored_stack(folder)
+    with opened_ledger(folder) as ledger:
+        return [row(migration, ledger) for migration in in_order(stored_state(folder).durable.migrations.values())]

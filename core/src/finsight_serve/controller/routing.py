@@ -1,0 +1,121 @@
+"""The route table: what each tenant was assigned, what it is being moved to, and what can answer now. Pure."""
+
+from collections.abc import Mapping
+
+from ..domain.routing import overlay
+from ..plugin import Limits, Replica, Route, RouteTable
+from ..stack.values import Tenant
+from .migrating import running_migrations, weights_while_migrating
+from .state import LOAD_BALANCER, Durable, State
+from .tenancy import tenants
+
+CHANGES_SHOWN = 5
+
+
+def route_table(state: State) -> RouteTable:
+    durable = state.durable
+    if durable.stack is None:
+        return RouteTable()
+    replicas = sorted(
+        (replica for routed in routed_replicas(state).values() for replica in routed),
+        key=lambda replica: (replica.deployment, replica.id),
+    )
+    admits = _admits(durable, {replica.deployment for replica in replicas})
+    shadows = {m.tenant: m.rules.shadow_percent for m in running_migrations(durable) if m.phase == "shadowing"}
+    moving = weights_while_migrating(durable)
+    return RouteTable(
+        tuple(_route(durable, tenant, moving, admits, shadows.get(tenant.name, 0)) for tenant in tenants(durable)),
+        tuple(replicas),
+        {name: keys.previous for name, keys in durable.replica_keys.items()},
+        durable.route_version,
+        state.shadow_socket if shadows else "",
+    )
+
+
+def describe_change(before: RouteTable | None, after: RouteTable) -> str:
+    """How many replicas are routed to, and whose weights are others than before."""
+    earlier = {route.tenant: list(route.weights.items()) for route in before.routes} if before else {}
+    changed = [
+        f"{route.tenant}: {describe_weights(route.weights)}"
+        for route in after.routes
+        if before is not None and earlier.get(route.tenant) != list(route.weights.items())
+    ]
+    shown = changed[:CHANGES_SHOWN]
+    if len(changed) > len(shown):
+        shown.append(f"{len(changed) - len(shown)} more tenants")
+    return "; ".join([f"{len(after.replicas)} ready replicas routed", *shown])
+
+
+def describe_weights(weights: Mapping[str, int]) -> str:
+    """ "chat 90 %, chat-local 10 %"; a share that is refused is called so."""
+    return ", ".join(f"{name or 'refused'} {percent} %" for name, percent in weights.items()) or "refused"
+
+
+def assigned(
+    durable: Durable, tenant: Tenant, moving: Mapping[str, Mapping[str, int]] | None = None
+) -> Mapping[str, int]:
+    """A tenant's weights, adding up to 100: a migration's, else what it was moved to, else its own deployment.
+
+    `moving`: `weights_while_migrating`, for who asks of many tenants.
+    """
+    assert durable.stack is not None
+    known = {deployment.name for deployment in durable.stack.deployments}
+    moving = weights_while_migrating(durable) if moving is None else moving
+    own = moving.get(tenant.name) or durable.assignments.get(tenant.name) or {}
+    left = overlay(own, dict.fromkeys(known, 100), ())  # without what the stack has no more
+    if left:
+        return left
+    return {tenant.deployment: 100} if tenant.deployment in known else {}
+
+
+def routed_replicas(state: State) -> Mapping[str, tuple[Replica, ...]]:
+    """By backend. One that was not looked at since the start counts as it was routed last: it may well be as it was."""
+    stack = state.durable.stack
+    wanted = {deployment.name for deployment in stack.deployments} if stack else set()
+    found = {}
+    for backend in sorted({*state.observed, *state.durable.routed} - {LOAD_BALANCER}):
+        seen = backend in state.observed
+        candidates = ready_replicas(state, backend) if seen else state.durable.routed[backend]
+        kept = tuple(r for r in candidates if r.deployment in wanted and r.id not in state.durable.evicting)
+        if kept:
+            found[backend] = kept
+    return found
+
+
+def ready_replicas(state: State, backend: str) -> list[Replica]:
+    seen = state.observed.get(backend)
+    if seen is None:
+        return []
+    return [r for r in seen.replicas if r.state == "ready" and r.id not in state.durable.evicting]
+
+
+def _admits(durable: Durable, with_replicas: set[str]) -> Mapping[str, int]:
+    """Deployment → percent of its share that it may take now."""
+    assert durable.stack is not None
+    half_open_percent = durable.stack.breaker.half_open_percent
+    by_state = {"closed": 100, "half_open": half_open_percent, "open": 0}
+    return {
+        d.name: by_state[durable.breakers[d.name].state if d.name in durable.breakers else "closed"]
+        if d.name in with_replicas
+        else 0
+        for d in durable.stack.deployments
+    }
+
+
+def _route(
+    durable: Durable,
+    tenant: Tenant,
+    moving: Mapping[str, Mapping[str, int]],
+    admits: Mapping[str, int],
+    shadow_percent: int,
+) -> Route:
+    weights = assigned(durable, tenant, moving)
+    models = {durable.served_models.get(name) for name in weights}
+    spare = [name for name, percent in admits.items() if percent == 100 and models == {durable.served_models.get(name)}]
+    return Route(
+        tenant.name,
+        durable.tenant_key_sha256.get(tenant.name, ()),
+        overlay(weights, admits, spare),
+        Limits(tenant.max_ongoing_requests, tenant.requests_per_s, tenant.tokens_per_minute),
+        shadow_percent,
+    )

@@ -1,0 +1,62 @@
+"""What a migration is doing and what it waits for, in sentences."""
+
+from .proof import awaited, broken, findings, needed_replicas
+from .split import percent
+from .values import OVER, Migration, Phase, Situation
+
+
+def explain(migration: Migration, situation: Situation | None, now_s: float) -> tuple[str, ...]:
+    """One line each. Without a `situation` (no controller runs): what is stored alone says."""
+    lines = [_heading(migration, situation)]
+    if migration.reason:
+        lines.append(f"because: {migration.reason}")
+    if migration.phase in OVER:
+        return (*lines, migration.proof) if migration.proof and migration.proof not in migration.reason else (*lines,)
+    if migration.paused:
+        lines.append("paused: stays as it is, though limits and the breaker still roll it back")
+    if situation is None:
+        return *lines, "what it waits for is known to the controller alone, and none runs"
+    if migration.phase in ("shadowing", "shifting", "draining") and (trouble := broken(migration, situation)):
+        lines.append(f"about to roll back: {trouble}")
+    waits = awaited(migration, situation, now_s)
+    lines += [f"waits: {sentence}" for sentence in waits]
+    lines += [f"holds: {found.evidence}" for found in findings(migration, situation) if found.verdict == "ok"]
+    if waits and not migration.paused and (deadline := _deadline(migration, now_s)):
+        lines.append(deadline)
+    return tuple(lines)
+
+
+def _heading(migration: Migration, situation: Situation | None) -> str:
+    rules, to = migration.rules, migration.destination
+    back = " and ".join(f"{share}% {name}" for name, share in migration.source.items())
+    step = f"step {migration.step + 1} of {len(rules.steps)}: {percent(migration)}% of {migration.tenant}'s requests"
+    needed = needed_replicas(migration, situation) if situation else migration.prescale_replicas
+    headings: dict[Phase, str] = {
+        "planned": f"planned: {migration.tenant} to {to}",
+        "preparing": f"preparing: {to} grows to {needed} ready replicas; nothing is moved yet",
+        "probing": f"probing: every replica of {to} is asked; nothing is moved yet",
+        "shadowing": f"shadowing: copies of {rules.shadow_percent}% are compared; nothing is moved yet",
+        "shifting": f"{step} go to {to}",
+        "draining": f"draining: all requests go to {to}; streams that began elsewhere end there",
+        "rolling_back": f"rolling back to {back}; streams that began at {to} end there",
+        "done": f"done: all of {migration.tenant}'s requests go to {to}",
+        "rolled_back": f"rolled back to {back}",
+        "failed": f"failed: {migration.tenant} was not moved",
+    }
+    return headings[migration.phase]
+
+
+def _deadline(migration: Migration, now_s: float) -> str:
+    rules = migration.rules
+    ends = {
+        "preparing": (rules.prepare_deadline_s, "gives up"),
+        "probing": (rules.prepare_deadline_s, "gives up"),
+        "shadowing": (rules.step_deadline_s, "rolls back"),
+        "shifting": (rules.step_deadline_s, "rolls back"),
+        "draining": (rules.drain_deadline_s, "counts as done, unproven,"),
+        "rolling_back": (rules.drain_deadline_s, "counts as rolled back, unproven,"),
+    }
+    if migration.phase not in ends:
+        return ""
+    deadline_s, what = ends[migration.phase]
+    return f"otherwise {what} in {max(0.0, deadline_s - (now_s - migration.since_s)):.0f} s"
