@@ -1,13 +1,13 @@
 # `make serve` and `make test` are all that a newcomer needs; both set up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench bench-sim clean
+.PHONY: help setup serve test check bench bench-sim bench-tenants clean
 
 STACK ?= examples/quickstart/fs.yaml
 BACKEND ?= ray
 TIERS ?= unit contract integration e2e
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## Make .venv hold everything (Python 3.11 to 3.13 and a package index are enough)
 	@PYTHON="$(PYTHON)" scripts/setup
@@ -29,6 +29,9 @@ bench: setup ## Measure what the request path costs
 
 bench-sim: setup ## Measure how fast the policy lab simulates
 	@.venv/bin/python -m benchmarks.sim
+
+bench-tenants: setup ## Measure what tenants cost, beside other routers (installs them into the user's cache)
+	@bash -c 'source scripts/index_settings && exec .venv/bin/python -m benchmarks.tenants'
 
 clean: ## Remove .venv and all caches of this folder
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

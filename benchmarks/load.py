@@ -20,11 +20,13 @@ class Target:
     address: str  # host:port
     model: str
     key: str = ""
+    more_keys: tuple[str, ...] = ()  # used in turn with `key`, where the generator can
+    path: str = "/v1/completions"
 
     def request(self, body: Mapping[str, Any]) -> bytes:
         payload = json.dumps({"model": self.model, **body}).encode()
         head = (
-            f"POST /v1/completions HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {self.key}\r\nContent-Length: {len(payload)}\r\n\r\n"
         )
         return head.encode() + payload

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,7 @@ from typing import Any
 import click
 import httpx
 
-from finsight_serve.controller.client import Client
-from finsight_serve.controller.memory import recall
 from finsight_serve.plugin import Launch
-from finsight_serve.store import Store
 from finsight_serve.testing import find_free_port
 
 from .load import Target
@@ -33,13 +30,16 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def process(argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+def process(
+    argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, talks: bool = True
+) -> Iterator[subprocess.Popen[str]]:
+    """`talks`: its standard output is read by the caller; else it goes to the log too."""
     with log.open("a") as output:
         running = subprocess.Popen(
             argv,
             env={**os.environ, **(env or {})},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if talks else output,
             stderr=output,
             text=True,
             start_new_session=True,
@@ -47,7 +47,7 @@ def process(argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = N
     try:
         yield running
     finally:
-        assert running.stdin and running.stdout
+        assert running.stdin
         running.stdin.close()
         running.terminate()
         try:
@@ -55,7 +55,8 @@ def process(argv: Sequence[str], log: Path, *, env: Mapping[str, str] | None = N
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
-        running.stdout.close()
+        if running.stdout:
+            running.stdout.close()
 
 
 @contextmanager
@@ -68,11 +69,13 @@ def bare_engine(name: str, launch: Launch, model: str, folder: Path) -> Iterator
         yield Target(name, f"127.0.0.1:{port}", model)
 
 
-def wait_until_ready(target: Target, deadline_s: float = START_S) -> None:
-    """Raises `click.ClickException` if it does not answer in time."""
+def wait_until_ready(
+    target: Target, deadline_s: float = START_S, is_running: Callable[[], bool] = lambda: True
+) -> None:
+    """Raises `click.ClickException` if it does not answer in time, or ends."""
     end_s = time.monotonic() + deadline_s
     with httpx.Client(trust_env=False, timeout=5) as http:
-        while time.monotonic() < end_s:
+        while time.monotonic() < end_s and is_running():
             try:
                 if http.get(f"http://{target.address}/health").status_code == 200:
                     return
@@ -117,6 +120,10 @@ class Served:
 
     def replicas(self, deployment: str, model: str) -> list[Target]:
         """Each ready replica's own port."""
+        from finsight_serve.controller.client import Client
+        from finsight_serve.controller.memory import recall
+        from finsight_serve.store import Store
+
         status = Client(self.folder).status()
         assert status is not None
         store = Store(self.folder, read_only=True)

@@ -44,8 +44,12 @@ def test_wrk_s_report_is_read() -> None:
     report = """Running 5s test
   Socket errors: connect 0, read 3, write 0, timeout 2
   Non-2xx or 3xx responses: 4
+  Latency Distribution
+     50%   98.00us
+     99%    1.20ms
 Requests/sec:   1263.50
 """
-    assert parse_wrk(report) == Rate(1263.5, 9, None)
+    assert parse_wrk(report) == Rate(1263.5, 9, None, 0.098, 1.2)
+    assert parse_wrk("Requests/sec: 10.0") == Rate(10.0, 0, None)
     with pytest.raises(ValueError, match="no rate"):
         parse_wrk("unable to connect")
