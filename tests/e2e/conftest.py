@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tabulate import tabulate
 
+from . import moving
 from .faults import HEADER, is_well
 from .stand import Stand
 from .waiting import wait_until
@@ -16,6 +17,9 @@ CAP = 4
 RAY_OPTIONS = {"health_check_period_s": 1, "health_check_timeout_s": 5, "drain_timeout_s": 20}
 
 FAULTS = pytest.StashKey[list[tuple[str, ...]]]()
+MIGRATIONS = pytest.StashKey[list[tuple[str, ...]]]()
+TOUCHED = pytest.StashKey[list[tuple[str, ...]]]()
+TOUCHED_HEADER = ("the destination", "left by its limit", "requests in all", "of it", "failed", "truncated")
 
 
 @pytest.fixture
@@ -48,14 +52,20 @@ def on_ray() -> Iterator[Stand]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FAULTS] = []
+    config.stash[MIGRATIONS] = []
+    config.stash[TOUCHED] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash[FAULTS]
-    if not lines:
-        return
-    table = tabulate(lines, headers=HEADER, tablefmt="simple", disable_numparse=True)
-    terminalreporter.section("faults under a steady load of streams")
-    terminalreporter.write_line(table)
-    if report := os.environ.get("FS_FAULT_REPORT"):
-        Path(report).write_text(table + "\n")
+    for title, header, lines, report in (
+        ("faults under a steady load of streams", HEADER, config.stash[FAULTS], "FS_FAULT_REPORT"),
+        ("killed while a tenant was moved", moving.HEADER, config.stash[MIGRATIONS], "FS_MIGRATION_REPORT"),
+        ("requests that a bad destination had", TOUCHED_HEADER, config.stash[TOUCHED], "FS_LIMIT_REPORT"),
+    ):
+        if not lines:
+            continue
+        table = tabulate(lines, headers=header, tablefmt="simple", disable_numparse=True)
+        terminalreporter.section(title)
+        terminalreporter.write_line(table)
+        if path := os.environ.get(report):
+            Path(path).write_text(table + "\n")

@@ -94,7 +94,7 @@ def try_fault(
     answers = tuple(load.answers)
     last_bad_s = max((answer.ended_s for answer in answers if answer.outcome != "whole"), default=0.0)
     ids = {answer.request_id for answer in answers} - {""}
-    rows = wait_until(lambda: _rows(stand.state, ids), LEDGER_S, "the ledger has a row for every request")
+    rows = wait_until(lambda: ledger_rows(stand.state, ids), LEDGER_S, "the ledger has a row for every request")
     return Trial(fault, answers, max(well_s, last_bad_s) - struck_s, rows, note)
 
 
@@ -116,7 +116,7 @@ def is_gone(replica_id: str) -> Callable[[Status], bool]:
     return lambda status: all(one.id != replica_id or one.state == "draining" for one in status.replicas)
 
 
-def _rows(state: Path, ids: Collection[str]) -> dict[str, tuple[str, str]] | None:
+def ledger_rows(state: Path, ids: Collection[str]) -> dict[str, tuple[str, str]] | None:
     """None until there is a row for every id."""
     with sqlite3.connect(f"file:{state / 'ledger.db'}?mode=ro", uri=True) as db:
         found = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, replica, outcome FROM request")}

@@ -27,6 +27,26 @@ MISTAKES = {
         ":9: ",
         "two tenants are named a",
     ),
+    "bad breaker": (
+        GOOD + "breaker:\n  error_rate: 50\n",
+        ":10: ",
+        "breaker.error_rate: must be greater than 0 and at most 1",
+    ),
+    "breaker key misspelt": (
+        GOOD + "breaker: {opens_s: 5}\n",
+        ":9: ",
+        "breaker.opens_s: unknown key; did you mean open_s?",
+    ),
+    "bad request rate": (
+        GOOD + "tenants: [{name: a, deployment: chat, requests_per_s: 0}]\n",
+        ":9: ",
+        "tenants[0].requests_per_s: must be greater than 0",
+    ),
+    "bad token limit": (
+        GOOD + "tenants: [{name: a, deployment: chat, tokens_per_minute: lots}]\n",
+        ":9: ",
+        "tenants[0].tokens_per_minute: must be a whole number",
+    ),
     "two deployments on one port": (TWO + PORTS.format(21000), "", "21000"),
     "two deployments whose ports overlap": (TWO + PORTS.format(21001), "", "21001"),
     "empty file": ("", "", "is empty; `fs init` writes one that works"),

@@ -130,7 +130,7 @@ def test_a_replicas_own_port_bypasses_no_key(served: Stand) -> None:
 
 def test_rotating_a_key_ends_the_old_one(served: Stand) -> None:
     old = served.keys["default"]
-    done = served.fs("tenant", "rotate", "default")
+    done = served.fs("tenant", "rotate", "default", "--grace", "0s")
     assert done.returncode == 0, done.stderr
     served.keys["default"] = done.stdout.strip()
     wait_until(lambda: _status_for(served, served.keys["default"]) == 200, 10, "the new key is let in")
