@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from .contenders import CONNECTIONS, Contender, cell, rotated
+from . import contenders
+from .contenders import Contender
 from .cores import Cores, listeners, on
 from .generator import OwnGenerator, Wrk
 from .machine import say
@@ -23,8 +24,10 @@ Cells = dict[tuple[str, int], list[Cell]]
 def measure(
     folder: Path, generator: Wrk | OwnGenerator, cores: Cores, *, rounds: int, cell_s: float
 ) -> tuple[Cells, dict[int, tuple[float, float]]]:
-    """(number of tenants, connections) → cells; number → median seconds to render a changed table and to reload it."""
-    cells: Cells = {}
+    """(number of tenants, connections) → a cell for each round; and number → median seconds to render and to reload.
+
+    What is rendered and reloaded is a table in which one tenant's key is another.
+    """
     took_s = {}
     with ExitStack() as started:
         with on(cores.load):
@@ -40,13 +43,7 @@ def measure(
             helpers = (running.reader_pid,) if running.reader_pid else ()
             target = running.target(str(size), of_table)
             found[str(size)] = Contender(target, "", listeners(running.address), helpers)
-        with on(cores.load):
-            for number in range(rounds):
-                say(f"round {number + 1} of {rounds}")
-                for connections in CONNECTIONS:
-                    for name in rotated(list(found), number):
-                        one = cell(found[name], generator, connections, cell_s)
-                        cells.setdefault((name, connections), []).append(one)
+        cells = contenders.measure(found, generator, cores, rounds=rounds, cell_s=cell_s)
     return cells, took_s
 
 

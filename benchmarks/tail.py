@@ -1,4 +1,4 @@
-"""`python -m benchmarks.tail FOLDER LISTEN DATABASES`: what a controller does with nginx's ledger, until ended."""
+"""`python -m benchmarks.tail FOLDER LISTEN DATABASE`: what a controller does with nginx's ledger, until ended."""
 
 import sys
 import time
@@ -8,35 +8,24 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from finsight_serve.controller.tailing import copy_requests
 from finsight_serve.host import Host, env_for
-from finsight_serve.plugin import LoadBalancer, Request
+from finsight_serve.plugin import LoadBalancer
+from finsight_serve.processes import SystemClock
 from finsight_serve.store import Ledger
 
 from .machine import say
 from .tenanted import WEIGHTS
 
-BATCH_S = 0.5
 MEASURE_S = 1.0
 WINDOW_S = 30.0
-"""A controller's own periods, and the breaker's default window."""
+"""A controller's own period, and the breaker's default window."""
 
 
 async def copy(load_balancer: LoadBalancer, ledger: Ledger) -> None:
-    batch: list[Request] = []
-
-    async def flush() -> None:
-        while True:
-            await anyio.sleep(BATCH_S)
-            if batch:
-                rows = batch.copy()
-                await ledger.add(rows)
-                del batch[: len(rows)]
-
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(flush)
         tasks.start_soon(measure, ledger)
-        async for request in load_balancer.requests(ledger.cursor()):
-            batch.append(request)
+        await copy_requests(load_balancer, ledger, SystemClock(), on_current=lambda: None)
 
 
 async def measure(ledger: Ledger) -> None:

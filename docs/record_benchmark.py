@@ -1,4 +1,7 @@
-"""`python docs/record_benchmark.py FILE`: puts what `python -m benchmarks -o json > FILE` measured into the README."""
+"""`python docs/record_benchmark.py FILE [measured|tenants]`: puts what was measured into the document that shows it.
+
+FILE is what `python -m benchmarks -o json` (measured) or `python -m benchmarks.tenants -o json` (tenants) printed.
+"""
 
 import json
 import re
@@ -7,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- /measured -->)", re.DOTALL)
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = {"measured": ROOT / "README.md", "tenants": ROOT / "docs" / "tenants.md"}
 ABOUT = "about this run"
 
 
@@ -29,10 +32,12 @@ def table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
         yield "| " + " | ".join("" if value is None else str(value) for value in row.values()) + " |"
 
 
-def main(file: Path) -> None:
+def main(file: Path, place: str = "measured") -> None:
+    between = re.compile(rf"(?<=<!-- {place} -->\n).*?(?=<!-- /{place} -->)", re.DOTALL)
     block = "\n" + "\n\n".join(describe(json.loads(file.read_text(encoding="utf-8")))) + "\n\n"
-    README.write_text(BLOCK.sub(lambda _: block, README.read_text(encoding="utf-8")), encoding="utf-8")
+    document = DOCUMENTS[place]
+    document.write_text(between.sub(lambda _: block, document.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

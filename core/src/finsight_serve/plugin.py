@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import pluggy
 
-from .domain import AutoscalingPolicy, Event
+from .domain import AutoscalingPolicy, Event, routing
 from .env import Env
 from .errors import UserError
 
@@ -137,7 +137,7 @@ class Ceiling:
         return replicas >= 0.8 * self.replicas
 
 
-REFUSED = ""
+REFUSED = routing.REFUSED
 """In a route's weights, in a deployment's place: that share is answered 503 with `Retry-After`."""
 
 

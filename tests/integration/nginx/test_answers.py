@@ -97,6 +97,19 @@ async def test_the_endpoints_own_health_needs_no_key(edge: Edge) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        *(("Bearer sk-desk", 200), ("bearer sk-desk", 200), ("BEARER   sk-desk", 200)),
+        *(("Bearersk-desk", 401), ("Bearer sk-desk x", 401), ("Bearer", 401), ("sk-desk", 401)),
+    ],
+)
+async def test_how_a_key_may_be_written(edge: Edge, value: str, status: int) -> None:
+    await edge.upstream(says(200, completion()))
+    await edge.apply()
+    assert (await edge.get(key=None, headers={"Authorization": value})).status_code == status
+
+
 async def test_no_weight_and_no_ready_replica_are_503(edge: Edge) -> None:
     replica = await edge.upstream(says(200, completion()))
     await edge.apply(route(weights={}), route("other", "sk-2", {"gone": 100}), chat=[replica])

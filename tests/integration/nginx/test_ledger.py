@@ -17,6 +17,7 @@ from .upstream import (
     Held,
     closed_stream,
     completion,
+    framed,
     reset_stream,
     says,
     unfinished_stream,
@@ -24,6 +25,9 @@ from .upstream import (
 )
 
 pytestmark = pytest.mark.anyio
+
+LONG = b'"' + b"x" * 100_000 + b'"'  # more than one of nginx's buffers
+EVENTS = b'data: {"choices":[]}\n\ndata: [DONE]\n\n'
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,12 @@ pytestmark = pytest.mark.anyio
         (unfinished_stream, "truncated"),
         (reset_stream, "truncated"),
         (closed_stream, "truncated"),
+        (framed(LONG, length=len(LONG)), "complete"),
+        (framed(LONG, length=len(LONG) + 1), "truncated"),
+        (framed(LONG), "complete"),
+        (framed(b"", length=0), "complete"),
+        (framed(EVENTS, length=len(EVENTS), content_type="text/event-stream"), "complete"),
+        (framed(EVENTS[:-9], length=len(EVENTS) - 9, content_type="text/event-stream"), "truncated"),
         (says(400, {"error": {}}), "complete"),
         (says(500, {"error": {}}), "failed"),
         (says(503, {"error": {}}), "failed"),
@@ -52,6 +62,16 @@ async def test_outcomes(edge: Edge, answer: Answer, outcome: str) -> None:
     assert (row.tenant, row.deployment, row.replica) == ("desk", "chat", replica.address)
     assert row.status == got.status_code and row.id == got.headers["x-request-id"]
     assert row.duration_s is not None and 0 <= row.duration_s < 5
+
+
+async def test_what_ends_on_an_error_page_gives_its_room_back(edge: Edge) -> None:
+    replica = await edge.upstream(says(503, {"error": {}}))
+    await edge.apply(route(limit=1, requests_per_s=1000, tokens_per_minute=1000))
+    assert [(await edge.get()).status_code for _ in range(3)] == [503] * 3
+    await replica.stop()
+    assert [(await edge.get()).status_code for _ in range(3)] == [502] * 3
+    assert {(row.outcome, row.tokens_from) for row in await edge.rows(6)} == {("failed", "")}
+    assert await edge.open() == ()
 
 
 async def test_a_client_that_leaves(edge: Edge) -> None:

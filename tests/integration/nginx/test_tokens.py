@@ -17,6 +17,7 @@ from .upstream import (
     chunk,
     completion,
     event,
+    framed,
     reset_stream,
     says,
     sends,
@@ -35,6 +36,7 @@ DETAILED = {
     "prompt_tokens": 7,
 }
 WORDS = b"".join(event(f"w{n} ") for n in range(5))
+TALK = speaker() + WORDS + DONE
 FORGED = 'say "usage":{"prompt_tokens":1,"completion_tokens":1} \ndata: [DONE]\n\ndata: {"role":""}'
 
 
@@ -60,6 +62,10 @@ def tokens(request: Request) -> tuple[int | None, int | None, str]:
         pytest.param(says(200, {**completion(), "usage": USAGE}), (7, 12, "usage"), id="json"),
         pytest.param(says(200, {"usage": DETAILED, "prompt_logprobs": None}), (7, 12, "usage"), id="details first"),
         pytest.param(says(200, {"data": "é" * 40_000, "usage": USAGE}), (7, 12, "usage"), id="long json"),
+        pytest.param(framed(b'{"usage": {"prompt_tokens": 7}}'), (7, None, "usage"), id="json of no announced length"),
+        pytest.param(
+            framed(TALK, len(TALK), "text/event-stream"), (None, 5, "chunks"), id="stream of an announced length"
+        ),
         pytest.param(says(200, {"usage": {"prompt_tokens": 7, "total_tokens": 7}}), (7, None, "usage"), id="embedding"),
         pytest.param(says(200, {"usage": {"input_tokens": 7, "output_tokens": 12}}), (7, 12, "usage"), id="responses"),
         pytest.param(says(200, completion()), (None, None, ""), id="json without"),

@@ -69,6 +69,19 @@ def sends(*pieces: bytes) -> Answer:
     return answer
 
 
+def framed(body: bytes, length: int | None = None, content_type: str = "application/json") -> Answer:
+    """An answer of an announced length, which may be wrong, or one that ends with its connection."""
+    lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}"]
+    lines += ["Connection: close"] if length is None else [f"Content-Length: {length}"]
+
+    async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    return answer
+
+
 async def whole_stream(seen: Seen, writer: asyncio.StreamWriter) -> None:
     writer.write(STREAM_HEAD + b"".join(chunk(event(f"w{n} ")) for n in range(5)))
     writer.write(chunk(event("", "stop")) + chunk(b"data: [DO") + chunk(b"NE]\n\n") + b"0\r\n\r\n")

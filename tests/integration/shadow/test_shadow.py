@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from finsight_serve.controller.shadowing import CONCURRENT_PAIRS
+from finsight_serve.controller.shadowing import PAIRS_PER_MIGRATION
 from finsight_serve.domain.shadow import ShadowReport
 
 from ..engines.server import Server
@@ -68,7 +68,7 @@ async def test_copies_are_answered_at_once_while_replicas_hang(shadow: Shadow, r
     for server in replicas.values():
         set_faults(server, hang=True)
     took_s = []
-    for _ in range(CONCURRENT_PAIRS + 3):
+    for _ in range(PAIRS_PER_MIGRATION + 3):
         began_s = time.monotonic()
         assert await shadow.copy(ASK) == 204
         took_s.append(time.monotonic() - began_s)

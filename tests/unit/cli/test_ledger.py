@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,19 +16,16 @@ from finsight_serve.cli.ledger_export import COLUMNS
 from finsight_serve.cli.main import cli
 from finsight_serve.controller.memory import documents
 from finsight_serve.controller.state import Durable, State
-from finsight_serve.domain import AutoscalingPolicy
-from finsight_serve.domain.health import HealthRules
 from finsight_serve.domain.migration import Migration, ShiftRecord
 from finsight_serve.plugin import Request
 from finsight_serve.processes import SystemClock
-from finsight_serve.stack.values import Deployment, PluginRef, Stack, Tenant
+from finsight_serve.stack.values import Tenant
 from finsight_serve.store import Ledger, Store
-from finsight_serve.store.ledger import _add
+
+from . import ended
 
 NOW_S = SystemClock().now()
-PLUGIN = PluginRef("a-plugin")
-DEPLOYMENTS = tuple(Deployment(name, "a-model", PLUGIN, "here", AutoscalingPolicy()) for name in ("chat", "code"))
-STACK = Stack("small", {"here": PLUGIN}, PLUGIN, PLUGIN, HealthRules(), DEPLOYMENTS, (Tenant("acme", "chat"),))
+STACK = replace(ended.STACK, tenants=(Tenant("acme", "chat"),))
 MOVED = Migration(
     "m1",
     "acme",
@@ -67,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     store, ledger = Store(folder), Ledger(folder)
     store.write_now(documents(State(Durable(stack=STACK, migrations={"m1": MOVED}))))
-    ledger._db.call_now(_add, ROWS)
+    anyio.run(ledger.add, ROWS)
     store.close()
     ledger.close()
     return folder
@@ -117,9 +115,17 @@ def test_of_a_migration_each_step_and_the_proof_are_shown(folder: Path) -> None:
     told = shown("m1")
     steps = [(s["percent"], s["deployment"], s["requests"], s["failed"], s["truncated"]) for s in told["steps"]]
     assert steps == [(10, "code", 1, 0, 0), (10, "chat", 1, 1, 0), (100, "code", 2, 0, 1)]
-    assert told["proof"] == "4 requests, 1 failed, 1 truncated (1 unknown)"
+    whole = {"requests": 4, "failed": 1, "truncated": 1, "client_closed": 0, "unknown": 1, "note": ""}
+    assert told["proof"] == whole
+    assert told["migration"]["phase"] == "done" and told["migration"]["ended_at"]
     assert "  4 requests, 1 failed, 1 truncated (1 unknown)\n" in run("m1").stdout
-    assert [step["deployment"] for step in shown("m1", "--deployment", "chat")["steps"]] == ["chat"]
+
+
+def test_the_proof_is_of_the_steps_that_are_shown(folder: Path) -> None:
+    told = shown("m1", "--deployment", "chat")
+    assert [step["deployment"] for step in told["steps"]] == ["chat"]
+    assert (told["proof"]["requests"], told["proof"]["failed"], told["proof"]["unknown"]) == (1, 1, 0)
+    assert run("m1", "--deployment", "chat").stdout.endswith("  1 request, 1 failed, 0 truncated at chat\n")
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -184,7 +190,7 @@ def test_a_full_disk_leaves_no_half_file(folder: Path, tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     (tmp_path / "rows.csv.partial").symlink_to("/dev/full")
-    assert refused("--export", "rows.csv").endswith("No space left on device")
+    assert refused("--export", "rows.csv") == ("fs: --export: rows.csv: No space left on device; choose another place")
     assert not list(tmp_path.glob("rows.csv*"))
 
 
@@ -201,10 +207,12 @@ def test_what_can_not_be_exported_is_said_before_anything_is_read(
     )
 
 
-def test_a_name_that_nobody_has_is_refused_with_near_ones(folder: Path) -> None:
+def test_a_name_that_nobody_has_is_refused_with_near_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused("acne") == "fs: acne: no tenant or migration of this name; did you mean acme?"
     assert refused("m11") == "fs: m11: no tenant or migration of this name; did you mean m1?"
     assert refused("xyz") == "fs: xyz: no tenant or migration of this name; there are acme, m1, zeta"
+    monkeypatch.setattr("finsight_serve.cli.ledger.MOST_NAMES", 2)
+    assert refused("xyz").endswith("; `fs tenant list` and `fs migrate list` show them")
     assert refused("--deployment", "chap") == "fs: --deployment: no deployment named chap; did you mean chat?"
     assert refused("m1", "--since", "1h") == (
         "fs: --since: m1 is a migration, whose steps say since when; leave it out"

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from finsight_serve.cli.output import Section, render
+from finsight_serve.cli.output import Section, Shown, render
 
 
 class Colour(Enum):
@@ -40,3 +40,11 @@ def test_sections() -> None:
 def test_text_is_left_as_it_is_and_numbers_too() -> None:
     assert render("1e5 é", "table") == "1e5 é"
     assert "1e5" in render([{"version": "1e5"}], "table")
+
+
+def test_values_in_json_and_words_in_a_table() -> None:
+    shown = Shown({"share": 0.5}, {"share": "50 %"})
+    for value, in_json in ((shown, {"share": 0.5}), ([Section("one", shown)], {"one": {"share": 0.5}})):
+        assert json.loads(render(value, "json")) == in_json
+        assert render(value, "table").endswith("share  50 %")
+    assert render(Shown([1], [Section("two", "words")]), "table") == "two\n  words"

@@ -2,19 +2,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from finsight_serve.domain import Event
 from finsight_serve.domain.breaker import Breaker
 from finsight_serve.domain.migration import Migration, MigrationRules
 
 from ..foreign import Foreign
+from .ended import run
 from .served import Served
-
-
-@pytest.fixture
-def served(tmp_path: Path, one_of_each: Foreign) -> Served:
-    return Served(tmp_path / "s")
 
 
 def shown(served: Served) -> dict[str, dict[str, object]]:
@@ -25,7 +19,7 @@ def shown(served: Served) -> dict[str, dict[str, object]]:
 def test_as_assigned_there_is_nothing_to_explain(served: Served) -> None:
     assert shown(served)["acme"] == {"tenant": "acme", "assigned": {"chat": 100}, "now": {"chat": 100}, "why": ""}
     served.change(lambda durable: replace(durable, assignments={"acme": {"new": 100}}))
-    assert shown(served)["acme"]["why"] == "moved"
+    assert shown(served)["acme"]["why"] == "moved; its own deployment is chat"
 
 
 def test_an_open_breaker_is_why(served: Served) -> None:
@@ -66,7 +60,7 @@ def test_one_tenant_in_words_with_the_versions(served: Served) -> None:
 def test_history_is_the_newest_versions_oldest_first(served: Served) -> None:
     served.write(served.state, *(Event(float(n), "routes_changed", f"{n}", f"reason {n}") for n in range(100, 105)))
     rows = json.loads(served.fs("route", "history", "--last", "2", "-o", "json").stdout)
-    assert [(row["version"], row["reason"]) for row in rows] == [("103", "reason 103"), ("104", "reason 104")]
+    assert [(row["version"], row["reason"]) for row in rows] == [(103, "reason 103"), (104, "reason 104")]
     assert len(json.loads(served.fs("route", "history", "-o", "json").stdout)) > 5
 
 
@@ -76,10 +70,6 @@ def test_nothing_was_served(tmp_path: Path, one_of_each: Foreign) -> None:
 
 
 def _refused(folder: Path, command: str) -> str:
-    from click.testing import CliRunner
-
-    from finsight_serve.cli.main import cli
-
-    result = CliRunner().invoke(cli, ["route", command, "--state", str(folder)])
+    result = run("route", command, "--state", str(folder))
     assert result.exit_code == 2 and not folder.exists()
     return result.stderr

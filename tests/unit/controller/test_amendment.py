@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from finsight_serve.controller.amendment import differences, obstacles
+from finsight_serve.controller.amendment import differences, moves, obstacles
 from finsight_serve.domain.breaker import BreakerRules
 from finsight_serve.stack.values import Stack, Tenant
 
@@ -35,3 +35,16 @@ def test_breaker_rules_and_tenants_limits_are_numbers(new: Stack, difference: st
 def test_another_deployment_of_a_tenant_is_more_than_a_number() -> None:
     new = with_tenant(Tenant("default", "code", 8, 2.5, 9))
     assert list(obstacles(OLD, new)) == ["tenants.default.deployment: chat → code"]
+    assert list(moves(OLD, new)) == [("tenants.default.deployment: chat → code", "default", "code")]
+
+
+def test_a_tenant_can_be_moved_only_to_what_is_there() -> None:
+    more = stack(("chat", "one"), ("code", "two"), ("new", "two"))
+    new = replace(more, tenants=(Tenant("default", "new"), Tenant("other", "code")))
+    assert list(moves(OLD, new)) == []
+    assert list(obstacles(OLD, new)) == [
+        "deployments.new: none → added",
+        "tenants.default.deployment: chat → new",
+        "tenants.other: none → added",
+    ]
+    assert next(obstacles(new, OLD)) == "deployments.new: there → removed"

@@ -10,7 +10,10 @@ from finsight_serve.controller.auditing import audit
 from finsight_serve.controller.facts import (
     Fact,
     FirstKeysIssued,
+    MigrationResumed,
+    RollbackAsked,
     StackAmended,
+    StopAsked,
     TenantAdded,
     TenantChanged,
     TenantKeyIssued,
@@ -23,21 +26,13 @@ from finsight_serve.controller.state import Durable, State
 from finsight_serve.domain import AutoscalingPolicy, WeeklyHours, Window
 from finsight_serve.domain.audit import AuditEntry
 from finsight_serve.domain.breaker import Breaker
-from finsight_serve.domain.migration import Migration
+from finsight_serve.domain.limit import parse_limit
+from finsight_serve.domain.migration import Migration, MigrationRules
 from finsight_serve.stack.values import PluginRef, Stack, Tenant
 
-from .test_tenancy import TENANT_FACTS
-from .worlds import chosen, probed, replica, seen, stack
+from .worlds import BOTH, TENANT_FACTS, after, chosen, probed, replica, seen, stack
 
-BOTH = stack(("chat", "one"), ("code", "two"))
 OLD, NEW = "0123456789abcdef" * 4, "fedcba9876543210" * 4
-
-
-def after(*facts: Fact, state: State | None = None) -> State:
-    state = state or State()
-    for fact in facts:
-        state = reduce(state, fact, 0.0).state
-    return state
 
 
 def entries(state: State, fact: Fact, now_s: float = 0.0) -> list[tuple[str, str, str, str, str]]:
@@ -47,7 +42,8 @@ def entries(state: State, fact: Fact, now_s: float = 0.0) -> list[tuple[str, str
 
 
 def changed(before: Durable, **fields: object) -> list[tuple[str, str, str, str, str]]:
-    found = audit(before, replace(before, **fields), by="", at_s=1.0)  # type: ignore[arg-type]
+    found = audit(State(before), State(replace(before, **fields), now_s=1.0), by="")  # type: ignore[arg-type]
+    assert all(one.at_s == 1.0 for one in found)
     return [(one.by, one.action, one.subject, one.before, one.after) for one in found]
 
 
@@ -200,12 +196,17 @@ def test_a_migration_from_asked_to_over() -> None:
     moving = Migration("m1", "default", {"chat": 100}, "code", asked_by="ann")
     found = changed(durable, migrations={"m1": moving})
     subject = "migration m1 of tenant default"
-    assert found == [("ann", "migration_asked", subject, "chat 100 %", "to code in steps of 1, 10, 50, 100 %")]
+    asked = "in steps of 1, 10, 50, 100 %, each 60 s and 20 requests at least; limits none; shadow none"
+    assert found == [("ann", "migration_asked", subject, "chat 100 %", f"to code {asked}")]
+    strict = MigrationRules((5, 100), 9.5, 3, (parse_limit("failed<=0"), parse_limit("ttft_p95<=1.5x")), 20)
+    [entry] = changed(durable, migrations={"m1": replace(moving, rules=strict)})
+    asked = "each 9.5 s and 3 requests at least; limits failed<=0, ttft_p95<=1.5x; shadow 20 %"
+    assert entry[4] == f"to code in steps of 5, 100 %, {asked}"
     durable = replace(durable, migrations={"m1": moving})
 
-    def turn(**fields: object) -> AuditEntry:
+    def turn(by: str = "", **fields: object) -> AuditEntry:
         now = replace(moving, **fields)  # type: ignore[arg-type]
-        first, *_ = audit(durable, replace(durable, migrations={"m1": now}), by="bob", at_s=1.0)
+        first, *_ = audit(State(durable), State(replace(durable, migrations={"m1": now})), by=by)
         assert first.subject == subject and first.before == "planned"
         return first
 
@@ -213,9 +214,9 @@ def test_a_migration_from_asked_to_over() -> None:
     assert (first.by, first.action, first.after) == ("controller", "migration_advanced", "preparing")
     first = turn(phase="shifting", step=1)
     assert (first.action, first.after) == ("migration_advanced", "shifting, 10 % at code")
-    first = turn(paused=True)
+    first = turn("bob", paused=True)
     assert (first.by, first.action) == ("bob", "migration_paused")
-    first = turn(phase="rolling_back", reason="asked for by bob")
+    first = turn("bob", phase="rolling_back", reason="asked for by bob")
     assert (first.by, first.action, first.after) == ("bob", "migration_rolling_back", "rolling back: asked for by bob")
     first = turn(phase="done", proof="9 requests, 0 failed, 0 truncated")
     assert (first.by, first.action, first.after) == (
@@ -223,6 +224,56 @@ def test_a_migration_from_asked_to_over() -> None:
         "migration_done",
         "done: 9 requests, 0 failed, 0 truncated",
     )
+
+
+def moving_when_code_is_gone() -> State:
+    """A paused migration at 10 %, whose destination has lost its only replica: it goes back as soon as any fact comes.
+
+    Its figures come from no ledger, so nothing else is due.
+    """
+    state = served(seen("one", replica("1")), seen("two", replica("2", "code")))
+    moving = Migration(
+        "m1", "default", {"chat": 100}, "code", phase="shifting", step=1, paused=True, asked_by="ann", reason="asked"
+    )
+    durable = replace(state.durable, serving=True, migrations={"m1": moving})
+    return replace(state, durable=durable, observed={**state.observed, "two": seen("two").observed})
+
+
+def test_what_was_due_anyway_is_not_whose_intent_came_first() -> None:
+    found = entries(moving_when_code_is_gone(), TenantAdded(Tenant("acme", "chat"), NEW, by="bob"))
+    who = {action: by for by, action, *_ in found}
+    assert who == {
+        "tenant_added": "bob",
+        "key_issued": "bob",
+        "migration_rolling_back": "controller",
+        "weights_changed": "controller",
+    }
+
+
+def test_a_pause_that_ends_by_itself_was_not_resumed() -> None:
+    found = entries(moving_when_code_is_gone(), TimePassed())
+    assert [action for _, action, *_ in found] == ["migration_rolling_back", "weights_changed"]
+
+
+def test_what_is_asked_of_a_migration_is_the_persons() -> None:
+    state = moving_when_code_is_gone()
+    state = replace(state, observed={**state.observed, "two": seen("two", replica("2", "code")).observed})
+    found = entries(state, MigrationResumed("m1", by="bob"))
+    assert [(by, action) for by, action, *_ in found] == [("bob", "migration_resumed")]
+    found = entries(state, RollbackAsked("m1", by="bob"))
+    assert {(by, action) for by, action, *_ in found} == {("bob", "migration_rolling_back"), ("bob", "weights_changed")}
+
+
+def test_a_stop_and_one_that_keeps_less() -> None:
+    state = served()
+    local = StopAsked(keep=frozenset({"two"}))
+    assert entries(state, local) == [("controller", "stop_asked", "stack", "running", "down, but for two")]
+    state = after(local, state=state)
+    assert entries(state, local) == []
+    stop = reduce(state, StopAsked(frozenset(), by="ann"), 0.0)
+    assert [(one.by, one.before, one.after) for one in stop.audit] == [("ann", "down, but for two", "down")]
+    assert [event.kind for event in stop.events] == ["stopping"]  # without an event it would not be stored
+    assert entries(stop.state, StopAsked(frozenset({"two"}), by="bob")) == []
 
 
 def test_what_is_over_is_forgotten_without_a_line() -> None:
@@ -256,7 +307,7 @@ def test_a_fact_that_changes_nothing_audited_costs_nothing_at_10_000_tenants() -
 
     def cost_s() -> float:
         began_s = time.perf_counter()
-        assert audit(durable, other, by="", at_s=1.0) == ()
+        assert audit(State(durable), State(other), by="") == ()
         return time.perf_counter() - began_s
 
     assert min(cost_s() for _ in range(20)) < 0.0005

@@ -19,10 +19,9 @@ from finsight_serve.plugin import Request
 from finsight_serve.stack.values import Stack
 from finsight_serve.store import Ledger
 
-from .worlds import chosen, probed, replica, seen, stack
+from .worlds import BOTH, chosen, probed, replica, seen, stack
 
 BEGIN_S = 1000.0
-TWO = stack(("chat", "one"), ("code", "two"))
 DURABLE = TypeAdapter(Durable)
 
 
@@ -32,7 +31,7 @@ def taken(state: State, now_s: float, *facts: Fact) -> State:
     return state
 
 
-def begun(of: Stack = TWO) -> State:
+def begun(of: Stack = BOTH) -> State:
     """Two ready replicas of `chat`, one of `code`."""
     chat = seen("one", replica("1"), replica("2"))
     return taken(State(), BEGIN_S, chosen(of), chat, seen("two", replica("3", "code")))
@@ -63,7 +62,7 @@ def test_its_life_is_told_with_the_evidence_and_the_routes_follow() -> None:
     ]
     assert weights(opened.state) == {"code": 100}
     half = reduce(opened.state, TimePassed(), BEGIN_S + 35)
-    assert told(half) == [("breaker_half_open", "chat", "open for 30 s; gets 10 % of its share")]
+    assert told(half) == [("breaker_half_open", "chat", "was open for 30 s; gets 10 % of its share")]
     assert weights(half.state) == {"chat": 10, "code": 90}
     closed = reduce(half.state, good(BEGIN_S + 35), BEGIN_S + 40)
     assert told(closed) == [("breaker_closed", "chat", "40 of 40 requests went well in 5 s of trying")]
@@ -160,7 +159,7 @@ def test_a_restart_keeps_it_and_time_goes_on() -> None:
 
 def test_a_new_launch_keeps_it_and_a_deployment_that_is_gone_takes_it_along() -> None:
     opened = taken(begun(), BEGIN_S + 5, bad())
-    other = taken(opened, BEGIN_S + 6, chosen(TWO, argv="another"))
+    other = taken(opened, BEGIN_S + 6, chosen(BOTH, argv="another"))
     assert other.durable.breakers == opened.durable.breakers
     gone = reduce(opened, chosen(stack(("code", "two"))), BEGIN_S + 6)
     assert gone.state.durable.breakers == {} and told(gone) == []
@@ -168,9 +167,9 @@ def test_a_new_launch_keeps_it_and_a_deployment_that_is_gone_takes_it_along() ->
 
 def test_other_rules_hold_at_once() -> None:
     opened = taken(begun(), BEGIN_S + 5, bad())
-    patient = replace(TWO, breaker=BreakerRules(open_s=5))
+    patient = replace(BOTH, breaker=BreakerRules(open_s=5))
     assert told(reduce(opened, StackAmended(patient), BEGIN_S + 11)) == [
-        ("breaker_half_open", "chat", "open for 6 s; gets 10 % of its share")
+        ("breaker_half_open", "chat", "was open for 6 s; gets 10 % of its share")
     ]
 
 
@@ -193,7 +192,7 @@ def request(id: str, outcome: str, ended_s: float) -> Request:
 
 @pytest.mark.anyio
 async def test_what_the_ledger_holds_opens_and_closes_it_more_than_once(tmp_path: Path) -> None:
-    """Requests that end after it has opened began before, and say nothing of how it does when it is tried again."""
+    """Requests that began before it is tried again say nothing of how it does then, whenever they end."""
     ledger = Ledger(tmp_path)
     state, now_s = begun(), BEGIN_S
     for day in (1, 2):
@@ -206,7 +205,10 @@ async def test_what_the_ledger_holds_opens_and_closes_it_more_than_once(tmp_path
         state = taken(state, now_s + 29, stale)
         state = taken(state, now_s + 30, TimePassed(), stale)
         assert state.durable.breakers["chat"].state == "half_open"
-        await ledger.add([request(f"{day}-good-{n}", "complete", now_s + 31) for n in range(10)])
+        await ledger.add([request(f"{day}-long-{n}", "truncated", now_s + 31) for n in range(20)])
+        state = taken(state, now_s + 31, measure(ledger, state, {}, now_s + 31))
+        assert state.durable.breakers["chat"].state == "half_open"
+        await ledger.add([request(f"{day}-good-{n}", "complete", now_s + 32) for n in range(10)])
         state = taken(state, now_s + 32, measure(ledger, state, {}, now_s + 32))
         assert state.durable.breakers["chat"].state == "closed"
     ledger.close()

@@ -83,6 +83,9 @@ class Bench:
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events]
 
+    def route_versions(self) -> list[int]:
+        return [plan.artefacts[0].body["version"] for plan in self.edge.applied]
+
     def routed(self) -> list[str]:
         return [r["id"] for r in self.edge.applied[-1].artefacts[0].body["replicas"]] if self.edge.applied else []
 
@@ -287,3 +290,20 @@ async def test_status_travels_over_the_socket(bench: Bench) -> None:
 def test_where_no_controller_runs_the_client_says_so(tmp_path: Path) -> None:
     client = Client(tmp_path)
     assert client.status() is None and not client.is_ready() and not client.intend(StopAsked(keep=frozenset()))
+
+
+def routed_by(version: int) -> Request:
+    return Request("", f"r{version}", "default", "chat", "127.0.0.1:1", 200, "complete", 1.0, 0.5, 0.1, version)
+
+
+async def test_route_tables_are_numbered_above_what_the_ledger_has(bench: Bench) -> None:
+    """The state was put back to an earlier one: at the start, and where the log is read on to later requests."""
+    ledger = Ledger(bench.folder)
+    await ledger.add([routed_by(50)])
+    ledger.close()
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        assert min(bench.route_versions()) > 50
+        later = bench.route_versions()[-1] + 40
+        bench.edge.record(routed_by(later))
+        await wait_for(lambda: bench.route_versions()[-1] > later)

@@ -4,17 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsight_serve.controller.facts import Applied, Fact, NotApplied, Seen, TenantKeyIssued, Unseen
-from finsight_serve.controller.memory import documents, recall
 from finsight_serve.controller.reduce import reduce
 from finsight_serve.controller.state import LOAD_BALANCER, State
 from finsight_serve.controller.want import route_table, want
 
-from .worlds import chosen, probed, replica, seen, stack
+from .worlds import BOTH, chosen, probed, recalled, replica, seen, stack
 
 BACKENDS = ("one", "two")
 OF = {"one": "chat", "two": "code"}
 STACKS = [
-    stack(("chat", "one"), ("code", "two")),
+    BOTH,
     stack(("chat", "one")),
     stack(("chat", "two")),
 ]
@@ -52,16 +51,9 @@ FACTS = st.one_of(
 HISTORIES = st.lists(FACTS, max_size=25).map(lambda facts: [chosen(STACKS[0]), *facts])
 
 
-class Shelf(dict[str, str]):
-    """Documents in memory, read as a store is."""
-
-    def read(self, name: str) -> str | None:
-        return self.get(name)
-
-
 def reborn(state: State) -> State:
     """What a new controller knows after its first look at every backend."""
-    again = recall(Shelf(documents(state)))  # type: ignore[arg-type]
+    again = recalled(state)
     for backend, observed in state.observed.items():
         again = reduce(again, Seen(backend, observed), state.now_s).state
     return again

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from finsight_serve.controller.measuring import BASELINE_S, StepFigures, measure, proof, span_of, steps_of
@@ -13,7 +14,6 @@ from finsight_serve.domain.figures import Figures
 from finsight_serve.domain.migration import Migration, ShiftRecord
 from finsight_serve.plugin import Feature, Request
 from finsight_serve.store import Ledger
-from finsight_serve.store.ledger import _add
 
 from .worlds import chosen, stack
 
@@ -29,7 +29,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def add(ledger: Ledger, *requests: Request) -> None:
-    ledger._db.call_now(_add, requests)
+    anyio.run(ledger.add, requests)
 
 
 def request(id: str, deployment: str = "chat", version: int = 1, **changes: Any) -> Request:
@@ -68,7 +68,10 @@ def test_every_deployment_has_its_window(ledger: Ledger) -> None:
         failed("nowhere", ""),
     )
     measured = measure(ledger, world(), {}, NOW_S)
-    assert measured.deployments == {"chat": Figures(2, 1, 0, 0, 0.1, 0.1), "other": Figures(1, 0, 0, 0, 0.1, 0.1)}
+    assert measured.deployments == {
+        "chat": Figures(2, 1, 0, 0, 0.1, 0.1, newest=2),
+        "other": Figures(1, 0, 0, 0, 0.1, 0.1, newest=1),
+    }
 
 
 @pytest.mark.parametrize("now_in", ["half_open", "closed"])
@@ -76,7 +79,13 @@ def test_what_was_before_a_breaker_changed_counts_no_more(ledger: Ledger, now_in
     add(ledger, failed("before", started_s=NOW_S - 12), request("since", started_s=NOW_S - 5))
     state = world(breakers={"chat": Breaker(now_in, since_s=NOW_S - 10)})
     measured = measure(ledger, state, {}, NOW_S).deployments["chat"]
-    assert measured == Figures(1, 0, 0, 0, 0.1, 0.1, since_s=NOW_S - 10)
+    assert measured == Figures(1, 0, 0, 0, 0.1, 0.1, since_s=NOW_S - 10, newest=1)
+
+
+def test_what_was_routed_before_it_is_tried_again_does_not_count_however_late_it_ends(ledger: Ledger) -> None:
+    add(ledger, failed("long", started_s=NOW_S - 60, duration_s=55.0))
+    state = world(breakers={"chat": Breaker("half_open", since_s=NOW_S - 10)})
+    assert measure(ledger, state, {}, NOW_S).deployments["chat"].requests == 0
 
 
 def test_while_it_is_tried_again_all_counts_since_it_is(ledger: Ledger) -> None:
@@ -97,20 +106,21 @@ def test_before_anything_is_moved_there_is_the_tenants_last_day(ledger: Ledger, 
     add(
         ledger,
         request("old", started_s=NOW_S - BASELINE_S - 1),
-        request("day", started_s=NOW_S - BASELINE_S + 1, completion_tokens=7),
+        request("day", started_s=NOW_S - BASELINE_S + 1),
         failed("now"),
         request("of another", tenant="zeta"),
         request("where it goes", "other"),
     )
     figures = measure(ledger, world(migration(phase=phase)), {}, NOW_S).migrations["m1"]
-    assert figures == MigrationFigures(source=Figures(2, 1, 0, 1, 0.1, 0.1, 7))
+    assert figures == MigrationFigures(source=Figures(2, 1, 0, 1, 0.1, 0.1, newest=2))
 
 
 @pytest.mark.parametrize("phase", ["shifting", "draining", "rolling_back"])
 def test_a_step_is_measured_on_both_sides_from_its_first_route_table_on(ledger: Ledger, phase: Any) -> None:
     add(
         ledger,
-        request("before", "other", version=4),
+        request("before all", "other", version=2),
+        request("a step before", "other", version=4, outcome="truncated"),
         request("moved", "other", version=5, ttft_s=0.5),
         failed("moved later", "other", version=6, started_s=NOW_S - 3),
         request("stayed", version=6),
@@ -118,7 +128,16 @@ def test_a_step_is_measured_on_both_sides_from_its_first_route_table_on(ledger: 
     )
     records = (ShiftRecord(1, NOW_S - 50, 3), ShiftRecord(10, NOW_S - 10, 5))
     figures = measure(ledger, world(migration(phase=phase, records=records)), {}, NOW_S).migrations["m1"]
-    assert figures == MigrationFigures(Figures(2, 1, 0, 0, 0.5, 0.5), Figures(1, 0, 0, 0, 0.1, 0.1), 5)
+    of_step, at_source = Figures(2, 1, 0, 0, 0.5, 0.5, newest=2), Figures(1, 0, 0, 0, 0.1, 0.1, newest=1)
+    of_all = Figures(3, 1, 1, 1, 0.5, 0.5, newest=3)
+    assert figures == MigrationFigures(of_step, at_source, 5, of_all)
+
+
+def test_in_the_first_step_all_steps_are_this_one(ledger: Ledger) -> None:
+    add(ledger, request("moved", "other", version=5))
+    first = migration(phase="shifting", records=(ShiftRecord(1, NOW_S - 50, 5),))
+    figures = measure(ledger, world(first), {}, NOW_S).migrations["m1"]
+    assert figures.since_first == figures.destination == Figures(1, 0, 0, 0, 0.1, 0.1, newest=1)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from finsight_serve.controller import migration_plan, routing
 from finsight_serve.controller.migration_plan import (
     find_migration,
     in_order,
@@ -11,6 +12,7 @@ from finsight_serve.controller.migration_plan import (
 )
 from finsight_serve.controller.reduce import reduce
 from finsight_serve.controller.state import Durable, State
+from finsight_serve.controller.tenancy import tenants
 from finsight_serve.domain.migration import Migration, MigrationRules
 from finsight_serve.errors import UserError
 from finsight_serve.plugin import Feature
@@ -158,13 +160,13 @@ def test_all_tenants_of_a_deployment() -> None:
 
 def test_what_has_changed_since_the_plan_is_refused() -> None:
     (one,) = plan(world(), "acme")
-    assert refusal(world(), one) == ""
-    assert "is being migrated already" in refusal(running(world(), "M7"), one)
-    assert "has this number" in refusal(running(world(), tenant="beta"), one)
-    assert "all its requests go to new" in refusal(world(assignments={"acme": {"new": 100}}), one)
-    assert "tenant gone: not in this stack" in refusal(world(), replace(one, tenant="gone"))
-    assert "deployment gone: not in this stack" in refusal(world(), replace(one, destination="gone"))
-    assert "they would get 404" in refusal(world(), replace(one, destination="other"))
+    assert refusal(world(), [one]) == ""
+    assert "is being migrated already" in refusal(running(world(), "M7"), [one])
+    assert "has this number" in refusal(running(world(), tenant="beta"), [one])
+    assert "all its requests go to new" in refusal(world(assignments={"acme": {"new": 100}}), [one])
+    assert "tenant gone: not in this stack" in refusal(world(), [replace(one, tenant="gone")])
+    assert "deployment gone: not in this stack" in refusal(world(), [replace(one, destination="gone")])
+    assert "they would get 404" in refusal(world(), [replace(one, destination="other")])
 
 
 def test_a_migration_is_found_by_number_or_by_tenant_the_running_one_first() -> None:
@@ -183,3 +185,27 @@ def test_what_is_not_found(name: str, why: str) -> None:
     durable = running(world(), tenant="beta") if name == "m1" else world()
     with pytest.raises(UserError, match=why):
         find_migration(durable, name)
+
+
+def test_of_those_asked_for_together_each_counts_for_the_next() -> None:
+    first, second = plan(world(), "acme", "beta")
+    assert refusal(world(), [first, second]) == ""
+    assert refusal(world(), [first, replace(second, tenant="acme")]) == (
+        "tenant acme: is being migrated already, by M1; see `fs migrate status M1`"
+    )
+    assert "has this number" in refusal(world(), [first, replace(second, id="M1")])
+    assert refusal(Durable(), [first]).startswith("nothing was served yet")
+
+
+def test_thousands_are_planned_and_looked_at_again_with_a_few_walks_through_the_tenants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"t{number:04}" for number in range(2_000)]
+    durable = world(added_tenants={name: Tenant(name, "chat") for name in names})
+    walks: list[str] = []
+    for module in (migration_plan, routing):
+        monkeypatch.setattr(module, "tenants", lambda durable: walks.append("") or tenants(durable))
+    planned = plan(durable, *names, wave_size=100)
+    assert refusal(durable, planned) == ""
+    assert tenants_at(durable, "chat")[2:] == tuple(names)
+    assert len(walks) < 10

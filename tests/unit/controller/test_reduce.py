@@ -6,16 +6,9 @@ from finsight_serve.controller.state import LOAD_BALANCER, State
 from finsight_serve.controller.want import is_stopped, route_table, want
 from finsight_serve.plugin import KEY_HASHES_ENV, RouteTable
 
-from .worlds import chosen, probed, replica, seen, stack
+from .worlds import after, chosen, probed, replica, seen, stack
 
 ON_ONE = stack(("chat", "one"))
-
-
-def after(*facts: Fact, state: State | None = None) -> State:
-    state = state or State()
-    for fact in facts:
-        state = reduce(state, fact, 0.0).state
-    return state
 
 
 def kinds(state: State, fact: Fact) -> list[str]:

@@ -96,9 +96,12 @@ def test_a_cut_over_is_due_only_when_numbers_differ() -> None:
     assert not is_cut_over_due(durable, at("12:00", day=22))  # a Sunday
 
 
-def test_a_clock_that_is_set_back_undoes_nothing() -> None:
+def test_a_clock_that_slips_undoes_nothing_and_one_that_is_set_back_is_followed() -> None:
     opened = reduce(begun(), TimePassed(), at("09:00")).state
-    assert floor(reduce(opened, TimePassed(), at("08:30")).state) == 2
+    assert floor(reduce(opened, TimePassed(), at("08:59")).state) == 2
+    back = reduce(opened, TimePassed(), at("08:30"))
+    assert floor(back.state) == 1 and len(told(back, "policy_cut_over")) == 1
+    assert floor(reduce(back.state, TimePassed(), at("09:00")).state) == 2
 
 
 def test_a_changed_policy_is_a_change_and_no_cut_over() -> None:

@@ -15,7 +15,13 @@ import httpx
 import pytest
 
 from finsight_serve.controller.probing import Target
-from finsight_serve.controller.shadowing import CONCURRENT_PAIRS, LARGEST_BODY_BYTES, Shadower, ShadowPair
+from finsight_serve.controller.shadowing import (
+    CONCURRENT_PAIRS,
+    LARGEST_BODY_BYTES,
+    PAIRS_PER_MIGRATION,
+    Shadower,
+    ShadowPair,
+)
 from finsight_serve.domain.shadow import ShadowReport
 from finsight_serve.plugin import Replica
 from finsight_serve.processes import SystemClock
@@ -214,20 +220,35 @@ async def test_replicas_are_asked_in_turn(stand: Stand) -> None:
 async def test_copies_are_answered_at_once_and_dropped_beyond_the_bound(stand: Stand) -> None:
     stand.shadower._timeout_s = 60
     stand.answers = {"source": hang, "destination": hang}
-    for _ in range(CONCURRENT_PAIRS + 3):
+    for _ in range(PAIRS_PER_MIGRATION + 3):
         assert await stand.post() == 204
     assert stand.report == ShadowReport(dropped=3)
-    await wait_for(lambda: len(stand.asked) == 2 * CONCURRENT_PAIRS)
+    await wait_for(lambda: len(stand.asked) == 2 * PAIRS_PER_MIGRATION)
+
+
+async def test_one_migration_whose_replicas_hang_leaves_the_others_places(stand: Stand) -> None:
+    stand.shadower._timeout_s = 60
+    stand.answers |= {"source": hang, "destination": hang, "well": whole(), "fine": whole()}
+    stand.shadower.pairs = {TENANT: pair(), "other": pair("m-2", ("well",), ("fine",))}
+    for _ in range(CONCURRENT_PAIRS):
+        await stand.post()
+    await stand.post(tenant="other")
+    await wait_for(lambda: stand.shadower.reports()["m-2"].pairs == 1)
+    assert stand.shadower.reports() == {
+        "m-1": ShadowReport(dropped=CONCURRENT_PAIRS - PAIRS_PER_MIGRATION),
+        "m-2": stand.shadower.reports()["m-2"],
+    }
+    assert stand.shadower.reports()["m-2"].dropped == 0
 
 
 async def test_places_are_given_back(stand: Stand) -> None:
     for answer in (whole(), status(500), hang, burst):
         stand.answers["destination"] = answer
-        for _ in range(CONCURRENT_PAIRS):
+        for _ in range(PAIRS_PER_MIGRATION):
             await stand.post()
         await wait_for(lambda: stand.shadower._places.value == CONCURRENT_PAIRS)
     assert stand.report.dropped == 0
-    assert stand.report.pairs == 3 * CONCURRENT_PAIRS
+    assert stand.report.pairs == 3 * PAIRS_PER_MIGRATION
 
 
 async def test_what_nobody_foresaw_is_said_without_its_text(stand: Stand) -> None:

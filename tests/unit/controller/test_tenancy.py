@@ -21,19 +21,9 @@ from finsight_serve.controller.tenancy import MAX_GRACE_S, MAX_KEYS, is_key_due,
 from finsight_serve.domain.migration import Migration
 from finsight_serve.stack.values import Tenant
 
-from .worlds import chosen, replica, seen, stack
+from .worlds import BOTH, TENANT_FACTS, after, chosen, replica, seen
 
-BOTH = stack(("chat", "one"), ("code", "two"))
 ACME = Tenant("acme", "chat", requests_per_s=5.0)
-
-
-def after(*facts: Fact, state: State | None = None, now_s: float = 0.0) -> State:
-    state = state or State()
-    for fact in facts:
-        step = reduce(state, fact, now_s)
-        assert not step.refused, step.refused
-        state = step.state
-    return state
 
 
 def refused(state: State, fact: Fact) -> str:
@@ -221,17 +211,6 @@ def test_a_file_that_names_an_added_tenant_takes_it_over_with_its_keys(with_acme
     assert "is in fs.yaml" in refused(state, TenantRemoved("acme"))
     left = after(chosen(BOTH), state=state)
     assert [route.tenant for route in route_table(left).routes] == ["default"], "out of the file it can't call"
-
-
-HASHES = st.sampled_from([f"h{n}" for n in range(8)])
-NAMES = st.sampled_from(["default", "acme", "beta"])
-TENANT_FACTS: st.SearchStrategy[Fact] = st.one_of(
-    st.builds(TenantAdded, st.builds(Tenant, NAMES, st.sampled_from(["chat", "code"])), HASHES),
-    st.builds(TenantRemoved, NAMES),
-    st.builds(TenantKeyIssued, NAMES, HASHES, st.sampled_from([0.0, 5.0, 50.0])),
-    st.builds(TenantKeysRevoked, NAMES),
-    st.just(TimePassed()),
-)
 
 
 @given(st.lists(st.tuples(TENANT_FACTS, st.floats(0, 20)), max_size=40))

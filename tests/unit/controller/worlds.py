@@ -1,7 +1,21 @@
 """A stack and facts about it, for the tests of the reducer."""
 
-from finsight_serve.controller.facts import Probed, Seen, StackChosen
-from finsight_serve.controller.state import ReplicaLoad
+from hypothesis import strategies as st
+
+from finsight_serve.controller.facts import (
+    Fact,
+    Probed,
+    Seen,
+    StackChosen,
+    TenantAdded,
+    TenantKeyIssued,
+    TenantKeysRevoked,
+    TenantRemoved,
+    TimePassed,
+)
+from finsight_serve.controller.memory import documents, recall
+from finsight_serve.controller.reduce import reduce
+from finsight_serve.controller.state import ReplicaLoad, State
 from finsight_serve.domain import AutoscalingPolicy
 from finsight_serve.domain.health import HealthRules
 from finsight_serve.plugin import Launch, Observed, Replica
@@ -40,3 +54,40 @@ def seen(backend: str, *replicas: Replica) -> Seen:
 
 def probed(id: str, verdict: str = "timeout", *, moved: bool = False) -> Probed:
     return Probed(id, verdict, moved, ReplicaLoad())  # type: ignore[arg-type]
+
+
+BOTH = stack(("chat", "one"), ("code", "two"))
+
+
+def after(*facts: Fact, state: State | None = None, now_s: float = 0.0) -> State:
+    """None of them is refused."""
+    state = state or State()
+    for fact in facts:
+        step = reduce(state, fact, now_s)
+        assert not step.refused, step.refused
+        state = step.state
+    return state
+
+
+class _Shelf(dict[str, str]):
+    """Documents in memory, read as a store is."""
+
+    def read(self, name: str) -> str | None:
+        return self.get(name)
+
+
+def recalled(state: State) -> State:
+    """What a controller that starts anew knows, before it has looked at anything."""
+    return recall(_Shelf(documents(state)))  # type: ignore[arg-type]
+
+
+HASHES = st.sampled_from([f"h{n}" for n in range(8)])
+NAMES = st.sampled_from(["default", "acme", "beta"])
+TENANT_FACTS: st.SearchStrategy[Fact] = st.one_of(
+    st.builds(TenantAdded, st.builds(Tenant, NAMES, st.sampled_from(["chat", "code"])), HASHES),
+    st.builds(TenantRemoved, NAMES),
+    st.builds(TenantKeyIssued, NAMES, HASHES, st.sampled_from([0.0, 5.0, 50.0])),
+    st.builds(TenantKeysRevoked, NAMES),
+    st.just(TimePassed()),
+)
+"""Any of them may be refused."""

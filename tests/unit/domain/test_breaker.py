@@ -76,6 +76,15 @@ def test_it_opens_on_slow_first_tokens_only_where_a_limit_is_given() -> None:
     assert closed_with(replace(slow, ttft_p95_s=2.0), rules).state == "closed"
 
 
+def test_a_deployment_that_hangs_opens_it_though_every_client_has_given_up() -> None:
+    hanging = Figures(0, ttft_p95_s=30.0, given_up=20, since_s=BEGIN_S - 12)
+    opens = closed_with(hanging, BreakerRules(ttft_p95_s=2))
+    assert opens.state == "open"
+    assert opens.reason.startswith("time to first token p95 is 30 s of 20 requests in 12 s (limit 2 s)")
+    assert closed_with(replace(hanging, given_up=19), BreakerRules(ttft_p95_s=2)).state == "closed"
+    assert closed_with(hanging, BreakerRules()).state == "closed"
+
+
 def test_it_opens_when_all_ready_replicas_fail_their_probes() -> None:
     assert look(Breaker(), ok=1, failing=2, now_s=BEGIN_S).state == "closed"
     assert look(Breaker(), ok=0, failing=0, now_s=BEGIN_S).state == "closed"
@@ -91,7 +100,9 @@ def test_it_is_left_alone_twice_as_long_each_time(openings: int, seconds: float)
     assert open_for_s(breaker, RULES) == seconds
     assert look(breaker, now_s=BEGIN_S + seconds - 0.1) is breaker
     half = look(breaker, now_s=BEGIN_S + seconds)
-    assert half == Breaker("half_open", BEGIN_S + seconds, openings, f"open for {seconds} s; gets 10 % of its share")
+    assert half == Breaker(
+        "half_open", BEGIN_S + seconds, openings, f"was open for {seconds} s; gets 10 % of its share"
+    )
 
 
 def test_time_alone_tries_it_again_unless_every_probe_fails() -> None:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finsight_serve.domain.figures import Figures
-from finsight_serve.domain.limit import Limit, check, format_limit, parse_limit
+from finsight_serve.domain.limit import Limit, check, check_answers, format_limit, parse_limit
 
 ERRORS = Limit("error_rate", 0.001)
 SLOWER = Limit("ttft_p95", 1.5, relative=True)
@@ -136,6 +138,29 @@ def test_times_to_first_token(limit: Limit, found_s: float | None, reference: Fi
 
 def test_a_time_seen_too_seldom_says_nothing() -> None:
     assert check(SLOWER, Figures(19, ttft_p95_s=9.0), BASELINE, 20).verdict == "unknown"
+
+
+def test_who_gave_up_waiting_counts_in_a_time_and_in_no_share_of_failures() -> None:
+    hanging = Figures(0, ttft_p95_s=30.0, given_up=20)
+    assert check(SLOWER, hanging, BASELINE, 20).verdict == "exceeded"
+    assert check(SLOWER, replace(hanging, given_up=19), BASELINE, 20).verdict == "unknown"
+    assert check(ERRORS, hanging, BASELINE, 20).verdict == "unknown"
+
+
+@given(st.integers(0, 5000), st.integers(0, 5000), st.sampled_from(["refused", "given_up"]))
+def test_as_large_a_share_as_at_the_source_is_let_pass(newest: int, count: int, kind: str) -> None:
+    there = Figures(newest=max(newest, 1), **{kind: min(count, newest)})
+    here = replace(there, newest=there.newest + 20, **{kind: getattr(there, kind) + 20})
+    assert check_answers(there, [here]) == check_answers(there, [Figures(newest=5000), here]) == ()
+
+
+@given(st.integers(6, 5000), st.sampled_from(["refused", "given_up"]))
+def test_more_than_twice_the_sources_share_and_five_are_not(count: int, kind: str) -> None:
+    source = Figures(newest=1000, **{kind: 10})
+    most = Figures(newest=50 * (count - 5), **{kind: count})  # 1 % of them twice, and five
+    assert check_answers(most, [source]) == ()
+    assert [one.verdict for one in check_answers(replace(most, **{kind: count + 1}), [source])] == ["exceeded"]
+    assert [one.verdict for one in check_answers(most, [Figures(newest=19)])] == ["unknown"]
 
 
 def test_each_percentile_has_its_own_figure() -> None:

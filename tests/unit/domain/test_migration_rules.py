@@ -130,9 +130,9 @@ def test_default_steps_are_always_valid(requests_per_s: float, min_requests: int
         ({"steps": (50, 10, 100)}, "steps", "must rise, as 1,10,50,100, found 50,10,100"),
         ({"steps": (50, 50, 100)}, "steps", "must rise, as 1,10,50,100, found 50,50,100"),
         ({"steps": (1, 10)}, "steps", "must end at 100, as 1,10,50,100, found 1,10"),
-        ({"hold_s": -1.0}, "hold_s", "must be a number of seconds of at least 0, found -1"),
-        ({"hold_s": nan}, "hold_s", "must be a number of seconds of at least 0, found nan"),
-        ({"hold_s": 21600.0}, "hold_s", "must be less than step_deadline_s (21600), found 21600"),
+        ({"hold_s": -1.0}, "hold_s", "must be a time of at least 0, as 60s, found -1"),
+        ({"hold_s": nan}, "hold_s", "must be a time of at least 0, as 60s, found nan"),
+        ({"hold_s": 21600.0}, "hold_s", "must be less than --step-deadline (6 h), found 6 h"),
         ({"min_requests": -1}, "min_requests", "must be at least 0, found -1"),
         (
             {"min_requests": 0, "shadow_percent": 5},
@@ -145,9 +145,9 @@ def test_default_steps_are_always_valid(requests_per_s: float, min_requests: int
             "other_text is seen in the shadow alone: have one, as --shadow 5%, or leave it out",
         ),
         ({"shadow_percent": 101}, "shadow_percent", "must be from 0 to 100, found 101"),
-        ({"prepare_deadline_s": 0.0}, "prepare_deadline_s", "must be a number of seconds greater than 0, found 0"),
-        ({"step_deadline_s": inf}, "step_deadline_s", "must be a number of seconds greater than 0, found inf"),
-        ({"drain_deadline_s": nan}, "drain_deadline_s", "must be a number of seconds greater than 0, found nan"),
+        ({"prepare_deadline_s": 0.0}, "prepare_deadline_s", "must be a time greater than 0, as 15m, found 0"),
+        ({"step_deadline_s": inf}, "step_deadline_s", "must be a time greater than 0, as 15m, found inf"),
+        ({"drain_deadline_s": nan}, "drain_deadline_s", "must be a time greater than 0, as 15m, found nan"),
     ],
 )
 def test_a_senseless_rule_names_its_field(changes: dict[str, Any], field: str, message: str) -> None:

@@ -238,6 +238,8 @@ def with_chat(lines: str) -> str:
         (SMALL + "tenants:\n  - name: t\n    deployment: chap", "fs.yaml:7: tenants[0].deployment: no deployment is named chap; did you mean chat?"),
         (SMALL + "tenants: [{name: t, deployment: chat, max_ongoing_requests: 0}]", "fs.yaml:5: tenants[0].max_ongoing_requests: must be greater than or equal to 1, found 0"),
         (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: 0}]", "fs.yaml:5: tenants[0].requests_per_s: must be greater than 0, found 0"),
+        (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: 1000001}]", "fs.yaml:5: tenants[0].requests_per_s: must be less than or equal to 1000000, found 1000001"),
+        (SMALL + "tenants: [{name: t, deployment: chat, tokens_per_minute: 1000000000001}]", "fs.yaml:5: tenants[0].tokens_per_minute: must be less than or equal to 1000000000000, found 1000000000001"),
         (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: many}]", 'fs.yaml:5: tenants[0].requests_per_s: must be a number, found "many"'),
         (SMALL + "tenants: [{name: t, deployment: chat, tokens_per_minute: 0}]", "fs.yaml:5: tenants[0].tokens_per_minute: must be greater than or equal to 1, found 0"),
         (SMALL + "tenants: [{name: t, deployment: chat, tokens_per_minute: 1.5}]", "fs.yaml:5: tenants[0].tokens_per_minute: must be a whole number, found 1.5"),

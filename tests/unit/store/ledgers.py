@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from finsight_serve.domain.figures import Figures, nearest_rank
 from finsight_serve.plugin import Request
 from finsight_serve.store.ledger import Selection, Totals, Usage
 
@@ -39,7 +40,7 @@ def requests(most: int = 30) -> st.SearchStrategy[list[Request]]:
         st.sampled_from([0, 200, 404, 429, 499, 500, 503]),
         st.sampled_from(["complete", "truncated", "client_closed", "failed", "unknown"]),
         times,
-        st.none() | st.floats(0, 100),
+        st.none() | st.sampled_from([0.25, 0.5]) | st.floats(0, 100),
         st.none() | st.floats(0, 10),
         st.integers(0, 4),
         tokens,
@@ -94,6 +95,29 @@ def totals_of(rows: Iterable[Request]) -> tuple[Totals, ...]:
         return Totals(tenant, deployment, len(of), *counts, sum(map(is_turned_away, of)))
 
     return _by_place(rows, total)
+
+
+def figures_of(rows: Iterable[Request]) -> Figures:
+    """Of all of them."""
+    answered = [row for row in rows if row.outcome in ("complete", "truncated", "failed")]
+    answered = [row for row in answered if row.replica or not 400 <= row.status < 500]
+    given_up = [row for row in rows if row.outcome == "client_closed" and row.replica and row.ttft_s is None]
+    given_up = [row for row in given_up if row.duration_s is not None]
+    waits_s = [row.ttft_s for row in answered if row.outcome == "complete" and row.status < 400]
+    waits_s = sorted(wait_s for wait_s in waits_s + [row.duration_s for row in given_up] if wait_s is not None)
+    ends = sorted((row.started_s + (row.duration_s or 0), row.outcome != "complete") for row in answered)
+    bad = [is_bad for _, is_bad in reversed(ends)]
+    return Figures(
+        len(answered),
+        sum(row.outcome == "failed" for row in answered),
+        sum(row.outcome == "truncated" for row in answered),
+        (*bad, False).index(False),
+        nearest_rank(waits_s, 0.50),
+        nearest_rank(waits_s, 0.95),
+        newest=len(answered) + len(given_up),
+        refused=sum(row.outcome == "complete" and 400 <= row.status < 500 for row in answered),
+        given_up=len(given_up),
+    )
 
 
 def usage_of(rows: Iterable[Request]) -> tuple[Usage, ...]:

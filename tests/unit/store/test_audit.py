@@ -24,7 +24,8 @@ async def test_what_was_audited_is_read_back_oldest_first(tmp_path: Path) -> Non
     assert store.audit(last=2) == tuple(written[1:])
     assert store.audit(last=10, subject="tenant a") == (written[0], written[2])
     assert store.audit(last=1, subject="tenant a") == (written[2],)
-    assert store.audit(last=10, subject="%") == ()
+    assert store.audit(last=10, subject="m1") == (written[2],)
+    assert [store.audit(last=10, subject=part) for part in ("%", "m", "tenan", "ant a")] == [()] * 4
     store.close()
 
 

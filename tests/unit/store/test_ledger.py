@@ -1,9 +1,10 @@
 import math
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -168,8 +169,56 @@ async def test_a_window_leaves_out_whom_the_deployment_did_not_fail(ledger: Ledg
             request("nowhere", deployment="", outcome="failed", status=503, replica=""),
         ]
     )
-    assert ledger.window("chat", NOON_S) == Figures(4, 1, 1, 0, 0.1, 0.1, 7)
-    assert ledger.figures("acme", ["chat"]) == Figures(4, 1, 1, 0, 0.1, 0.1, 7)
+    expected = Figures(4, 1, 1, 0, 0.1, 0.1, newest=4, refused=1)
+    assert ledger.window("chat", NOON_S) == ledger.figures("acme", ["chat"]) == expected
+
+
+async def test_who_gave_up_before_the_first_byte_waited_so_long_at_least(ledger: Ledger) -> None:
+    gone: dict[str, Any] = {"outcome": "client_closed", "status": 499}
+    await ledger.add(
+        [
+            request("failed", outcome="failed", status=502, ttft_s=None, duration_s=1.0),
+            request("whole"),
+            request("given up", **gone, ttft_s=None, duration_s=30.0),
+            request("had a part", **gone, ttft_s=0.2),
+            request("never passed on", **gone, ttft_s=None, replica=""),
+            request("nobody knows how long", **gone, ttft_s=None, duration_s=None),
+        ]
+    )
+    expected = Figures(2, 1, 0, 0, 0.1, 30.0, newest=3, given_up=1)
+    assert ledger.window("chat", NOON_S) == ledger.figures("acme", ["chat"]) == expected
+    assert (expected.timed, expected.error_rate) == (3, 0.5)
+
+
+async def test_a_window_can_be_of_what_began_in_it_alone(ledger: Ledger) -> None:
+    await ledger.add([request("before", started_s=NOON_S - 1), request("since", started_s=NOON_S + 1)])
+    assert ledger.window("chat", NOON_S).requests == 2
+    assert ledger.window("chat", NOON_S, began_after_s=NOON_S).requests == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_which_of_two_that_end_together_is_the_newest_does_not_depend_on_their_rows(
+    ledger: Ledger, order: int
+) -> None:
+    rows = [request("whole", ttft_s=0.1), request("wrong", status=400), request("failed", outcome="failed", ttft_s=9.0)]
+    await ledger.add(rows[::order])
+    for figures in (ledger.window("chat", NOON_S), ledger.figures("acme", ["chat"], from_version=1)):
+        assert (figures.requests, figures.failures_in_a_row, figures.ttft_p95_s) == (3, 1, 0.1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(ledgers.requests())
+def test_whatever_a_ledger_holds_its_figures_are_what_its_rows_say(rows: list[Request]) -> None:
+    with TemporaryDirectory() as folder:
+        ledger = filled(Path(folder), rows)
+        at_chat = [row for row in rows if row.deployment == "chat"]
+        assert ledger.window("chat", NOON_S - 1) == ledgers.figures_of(at_chat)
+        at_both = [row for row in rows if row.tenant == "acme" and row.deployment and row.route_version >= 1]
+        figures = ledger.figures("acme", ["chat", "other"], from_version=1)
+        # the counts are the tally's, whose sums have their own tests
+        counts = {"requests": figures.requests, "failed": figures.failed, "truncated": figures.truncated}
+        assert figures == replace(ledgers.figures_of(at_both), **counts)
+        ledger.close()
 
 
 async def test_a_window_is_of_what_ended_in_it(ledger: Ledger) -> None:
@@ -206,7 +255,8 @@ async def test_percentiles_are_nearest_ranks(ledger: Ledger) -> None:
 async def test_a_step_has_exactly_the_rows_that_its_route_tables_routed(ledger: Ledger) -> None:
     await ledger.add([request(str(n), route_version=n) for n in range(1, 11)])
     await ledger.add([request("other", route_version=5, tenant="zeta")])
-    assert ledger.figures("acme", ["chat"], from_version=4, until_version=8).requests == 4
+    (step,) = ledger.totals_of(Selection("acme", from_version=4, until_version=8))
+    assert step.requests == 4
     assert ledger.figures("acme", ["chat"], from_version=4).requests == 7
     assert ledger.figures("acme", ["other"], from_version=4) == Figures()
 
@@ -217,15 +267,15 @@ async def test_counts_stay_exact_where_percentiles_are_of_the_newest(
     monkeypatch.setattr(ledger_queries, "NEWEST_ROWS", 10)
     await ledger.add([request(f"old{n}", outcome="failed", status=500) for n in range(20)])
     await ledger.add([request(f"new{n}", duration_s=3.0, route_version=2, ttft_s=1.0) for n in range(20)])
-    assert ledger.figures("acme", ["chat"], from_version=1) == Figures(40, 20, 0, 0, 1.0, 1.0, 0)
-    assert ledger.window("chat", NOON_S) == Figures(10, 0, 0, 0, 1.0, 1.0, 0)
+    assert ledger.figures("acme", ["chat"], from_version=1) == Figures(40, 20, 0, 0, 1.0, 1.0, newest=10)
+    assert ledger.window("chat", NOON_S) == Figures(10, 0, 0, 0, 1.0, 1.0, newest=10)
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
 
 QUERIES = {
     "totals": lambda ledger: ledger.totals(since_s=NOON_S + 5),
-    "totals of a step": lambda ledger: ledger.totals(tenant="acme", from_version=1, until_version=3),
+    "totals of a step": lambda ledger: ledger.totals_of(Selection("acme", from_version=1, until_version=3)),
     "usage": lambda ledger: ledger.usage(NOON_S + 1, NOON_S + 9 * HOUR_S + 1),
     "window": lambda ledger: ledger.window("chat", NOON_S),
     "baseline": lambda ledger: ledger.figures("acme", ["chat"], since_s=NOON_S + 5),
@@ -255,3 +305,12 @@ def test_no_query_reads_the_whole_ledger(ledger: Ledger, name: str) -> None:
 def test_a_row_is_exported_with_all_that_is_stored(ledger: Ledger) -> None:
     columns = ledger._db.call_now(lambda db: db.execute("SELECT name FROM pragma_table_info('request')").fetchall())
     assert {name for (name,) in columns} == {field.name for field in fields(Row)}
+
+
+async def test_the_newest_route_table_is_known_from_before_and_kept_up(ledger: Ledger) -> None:
+    assert ledger.newest_version() == 0
+    await ledger.add([])
+    await ledger.add([replace(request("a"), route_version=7), replace(request("b"), route_version=3)])
+    assert ledger.newest_version() == 7
+    ledger._db.call_now(_add, [replace(request("c"), route_version=9)])
+    assert ledger.newest_version() == 7, "the table is read once"

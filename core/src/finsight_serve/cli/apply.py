@@ -1,16 +1,17 @@
-"""`fs apply`: take changed policies, health rules and limits up, live, after showing what would change."""
+"""`fs apply`: take changed policies, health and breaker rules and limits up, live, after showing what would change."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from .main import COMMANDS
 from .options import (
     TAKES_BACKEND_FLAGS,
     backend_flags,
     backend_option,
+    confirm,
     file_option,
     state_dir,
     state_option,
@@ -25,7 +26,7 @@ PATIENCE_S = 60.0
 POLL_S = 0.2
 
 
-@click.command(short_help="Change policies, health rules and limits of what runs", context_settings=TAKES_BACKEND_FLAGS)
+@click.command(short_help=COMMANDS["apply"], context_settings=TAKES_BACKEND_FLAGS)
 @file_option
 @state_option
 @backend_option
@@ -34,7 +35,8 @@ POLL_S = 0.2
 def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backend_flags: tuple[str, ...]) -> None:
     """Show how fs.yaml differs from what runs, ask, and change it without replacing a replica.
 
-    Policies, health rules and tenants' limits can be changed so; for anything else there is `fs serve`.
+    Policies, health and breaker rules and tenants' limits can be changed so; for anything else there is `fs serve`.
+    Exit code 1: you said no, and nothing was changed.
     """
     from ..controller.amendment import differences
     from ..controller.client import Client
@@ -56,7 +58,7 @@ def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backen
     client = Client(folder)
     if client.status() is None:
         raise UserError(f"{folder}: no controller runs here; `fs serve` starts one, with {file} as it is now")
-    _refuse_what_is_more(file, old, new)
+    refuse_what_is_more(file, old, new)
     changes = list(differences(old, new))
     if not changes:
         click.echo(f"Nothing to change: what runs is as {file} says.")
@@ -66,21 +68,21 @@ def apply(file: Path, state: Path | None, backend: str | None, yes: bool, backen
     preview = look(stored_state(folder), amended, host, folder, stored_owner(folder))
     click.echo(render([Section("changes", "\n".join(changes)), diff_section(preview)], "table"))
     if not yes:
-        if not sys.stdin.isatty():
-            raise UserError("nobody can be asked here: `fs apply --yes` applies it without a question")
-        click.confirm("Apply it?", abort=True)
+        confirm("Apply it?", "`fs apply --yes` applies it")
     if not client.intend(amended):
         raise UserError("the controller ended meanwhile, and nothing was changed; `fs serve` starts one")
     _wait(client)
     click.echo("Applied.")
 
 
-def _refuse_what_is_more(file: Path, old: "Stack", new: "Stack") -> None:
-    from ..controller.amendment import obstacles
+def refuse_what_is_more(file: Path, old: "Stack", new: "Stack") -> None:
+    """Raises `UserError`: a line for each difference that is more than numbers, with what takes it up."""
+    from ..controller.amendment import moves, obstacles
     from ..errors import UserError
 
     needs = "that needs `fs serve`: end the running one by SIGTERM first, traffic goes on"
-    found = [f"{file}: {line}; {needs}" for line in obstacles(old, new)]
+    hints = {line: f"; or `fs migrate {name} --to {to}` moves it under limits" for line, name, to in moves(old, new)}
+    found = [f"{file}: {line}; {needs}{hints.get(line, '')}" for line in obstacles(old, new)]
     if found:
         raise UserError("\n".join(found))
 

@@ -2,11 +2,18 @@
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from ..controller.facts import Intent
+
+SAID_AFTER_S = 2.0
 
 
 def who() -> str:
@@ -23,8 +30,22 @@ def intend(folder: Path, fact: "Intent") -> bool:
     from ..controller.session import hold, record
     from ..processes import SystemClock
 
-    if Client(folder).intend(fact):
+    with say_if_slow():
+        is_taken = Client(folder).intend(fact)
+    if is_taken:
         return True
     with hold(folder) as held:
         record(held, fact, SystemClock())
     return False
+
+
+@contextmanager
+def say_if_slow(after_s: float = SAID_AFTER_S) -> Iterator[None]:
+    """On standard error, so that a script's output stays as it is."""
+    line = Timer(after_s, click.echo, ["Waiting for the controller to answer …"], {"err": True})
+    line.daemon = True
+    line.start()
+    try:
+        yield
+    finally:
+        line.cancel()

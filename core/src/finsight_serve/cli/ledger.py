@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UserError
-from .options import DURATION, check_writable, file_option, named_state_dir, state_option
+from .options import check_writable, duration, file_option, named_state_dir, state_option
 from .output import rendered
 
 if TYPE_CHECKING:
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from ..domain.migration import Migration
     from ..store import Ledger
 
+MOST_NAMES = 10
+LISTED = "; `fs tenant list` and `fs migrate list` show them"
+
 
 @click.command(short_help="What became of every request: counts, proof of a migration, export")
 @click.argument("name", required=False, metavar="[TENANT|MIGRATION]")
-@click.option("--since", type=DURATION, metavar="TIME", help="Only requests that began so long ago at most, as 1h.")
+@click.option("--since", type=duration, metavar="DURATION", help="Only requests that began so long ago at most, as 1h.")
 @click.option("--deployment", metavar="NAME", help="Only requests of this one.")
 @click.option(
     "--export",
@@ -37,8 +40,10 @@ def ledger(
     """Count requests by tenant and deployment; of a tenant also tokens and times; of a migration each step's.
 
     `turned_away` are those of the complete ones that the load balancer itself answered 4xx, as over a limit. Of
-    `unknown` ones nobody saw the end, since a worker of the load balancer died. Times to first token are of each
-    deployment's newest 5,000 requests. A running controller adds to the ledger about once a second.
+    `unknown` ones nobody saw the end, since a worker of the load balancer died. `by_chunks` were
+    streams that reported no usage: completion tokens are their chunks, prompt tokens are unknown and counted as 0.
+    Times to first token are of each deployment's newest 5,000 requests. A running controller adds to the ledger about
+    once a second.
     """
     from ..processes import SystemClock
     from ..store import Ledger
@@ -81,7 +86,7 @@ def _find(name: str, durable: "Durable", ledger: "Ledger") -> "Migration | None"
         return None
     if name in durable.migrations:
         return durable.migrations[name]
-    raise UserError(f"{name}: no tenant or migration of this name{_hint(name, {*known, *durable.migrations})}")
+    raise UserError(f"{name}: no tenant or migration of this name{_hint(name, {*known, *durable.migrations}, LISTED)}")
 
 
 def _check_deployment(name: str | None, durable: "Durable", ledger: "Ledger") -> None:
@@ -93,9 +98,10 @@ def _check_deployment(name: str | None, durable: "Durable", ledger: "Ledger") ->
             raise UserError(f"--deployment: no deployment named {name}{_hint(name, known)}")
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def _hint(name: str, known: Iterable[str], elsewhere: str = "") -> str:
+    """`elsewhere`: where to look if there are too many to name."""
     names = sorted(known)
     near = get_close_matches(name, names, n=3)
     if near:
         return f"; did you mean {' or '.join(near)}?"
-    return f"; there are {', '.join(names)}" if 0 < len(names) <= 10 else ""
+    return f"; there are {', '.join(names)}" if 0 < len(names) <= MOST_NAMES else elsewhere

@@ -33,11 +33,14 @@ def check_format(path: Path) -> None:
 
 
 def export_rows(rows: Iterator[Row], path: Path) -> int:
-    """How many. A half-written file never bears the target's name."""
+    """How many. A half-written file never bears the target's name. Raises `UserError` where it can't be written."""
     partial = path.with_name(path.name + ".partial")
     try:
         written = _WRITERS[path.suffix](map(_values, rows), partial)
         partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"--export: {path}: {error.strerror or error}; choose another place") from error
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -3,21 +3,20 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import UserError, cause
+from ..errors import UserError, cause, did_you_mean
 
 COMMANDS: Mapping[str, str] = {  # module of this package, holding the command of the same name → its short help
     "init": "Write a commented fs.yaml",
     "validate": "Check fs.yaml, plugins' options and models",
     "schema": "Print the JSON Schema of fs.yaml",
     "plan": "Show what would change, before anything does",
-    "apply": "Change policies, health rules and limits of what runs",
+    "apply": "Change policies, health and breaker rules and limits of what runs",
     "serve": "Bring a stack up and keep it running",
     "status": "Deployments, replicas, load, health, routes, recent events",
     "logs": "Logs of the controller, the load balancer and the replicas",
@@ -66,8 +65,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self._listing and not args[0].startswith("-"):
-            near = get_close_matches(args[0], self._listing, n=1)
-            ctx.fail(f"no command named {args[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+            ctx.fail(f"no command named {args[0]}{did_you_mean(args[0], self._listing)}")
         return super().resolve_command(ctx, args)
 
     def main(

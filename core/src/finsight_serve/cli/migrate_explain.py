@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from .migrate import MIGRATE_COMMANDS
 from .options import file_option, named_state_dir, state_option
-from .output import Section, rendered
+from .output import Section, Shown, rendered
 
 
-@click.command("explain", short_help="What a migration does now, why, and what comes next")
+@click.command("explain", short_help=MIGRATE_COMMANDS["explain"])
 @click.argument("name", metavar="ID|TENANT")
 @file_option
 @state_option
@@ -18,7 +19,7 @@ def migrate_explain(name: str, file: Path, state: Path | None) -> object:
     from ..controller.client import Client
     from ..controller.migration_plan import find_migration
     from ..domain.migration import explain
-    from .migrate_view import opened_ledger, step_rows
+    from .migrate_view import opened_ledger, shown_row, shown_steps, step_rows
     from .stored import stored_state
 
     folder = named_state_dir(file, state)
@@ -27,4 +28,6 @@ def migrate_explain(name: str, file: Path, state: Path | None) -> object:
     live = Client(folder).status()
     lines = (live.explanations.get(migration.id) if live else None) or explain(migration, None, stored.now_s)
     with opened_ledger(folder) as ledger:
-        return [Section(migration.id, "\n".join(lines)), Section("steps", step_rows(migration, ledger))]
+        steps = Section("steps", shown_steps(step_rows(migration, ledger)))
+        values = [Section("migration", shown_row(migration, ledger)), Section("lines", list(lines)), steps]
+        return Shown(values, [Section(migration.id, "\n".join(lines)), steps])

@@ -24,8 +24,17 @@ def find_running(folder: Path, names: Sequence[str]) -> "Sequence[Migration]":
     over = [one for one in found if one.phase in OVER]
     if over:
         what = ", ".join(f"{one.id} is over: {one.phase.replace('_', ' ')}" for one in over)
-        raise UserError(f"{what}; `fs migrate {over[0].tenant} --to DEPLOYMENT` moves it again")
+        raise UserError(f"{what}; {_again(over[0])}")
     return found
+
+
+def _again(migration: "Migration") -> str:
+    """What to do where one is over: the way back, or the same way once more."""
+    if migration.phase != "done":
+        return f"`fs migrate {migration.tenant} --to {migration.destination}` moves it again"
+    came_from = [name for name in migration.source if name != migration.destination]
+    to = max(came_from, key=lambda name: migration.source[name])  # what is at its destination alone is not migrated
+    return f"`fs migrate {migration.tenant} --to {to}` moves it back"
 
 
 def intend_each(

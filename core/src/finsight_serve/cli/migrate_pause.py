@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from .migrate import MIGRATE_COMMANDS
 from .options import file_option, named_state_dir, state_option
 
 
-@click.command("pause", short_help="Hold migrations where they are")
+@click.command("pause", short_help=MIGRATE_COMMANDS["pause"])
 @click.argument("names", metavar="ID|TENANT...", nargs=-1, required=True)
 @file_option
 @state_option

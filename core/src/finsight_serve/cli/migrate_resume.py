@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from .migrate import MIGRATE_COMMANDS
 from .options import file_option, named_state_dir, state_option
 
 
-@click.command("resume", short_help="Let paused migrations go on")
+@click.command("resume", short_help=MIGRATE_COMMANDS["resume"])
 @click.argument("names", metavar="ID|TENANT...", nargs=-1, required=True)
 @file_option
 @state_option

@@ -1,15 +1,14 @@
 """`fs migrate rollback`."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from ..errors import UserError
-from .options import file_option, named_state_dir, state_option
+from .migrate import MIGRATE_COMMANDS
+from .options import confirm, file_option, named_state_dir, state_option
 
 
-@click.command("rollback", short_help="Give tenants their old weights back")
+@click.command("rollback", short_help=MIGRATE_COMMANDS["rollback"])
 @click.argument("names", metavar="ID|TENANT...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @file_option
@@ -26,9 +25,9 @@ def migrate_rollback(names: tuple[str, ...], yes: bool, file: Path, state: Path 
     folder = named_state_dir(file, state)
     migrations = find_running(folder, names)
     if not yes:
-        if not sys.stdin.isatty():
-            raise UserError("nobody can be asked here: `fs migrate rollback … --yes` rolls back without a question")
-        for one in migrations:
-            click.echo(f"{one.id}: {one.tenant} from {one.destination} back to {describe_weights(one.source)}")
-        click.confirm("Roll back?", abort=True)
+        back = [
+            f"{one.id}: {one.tenant} from {one.destination} back to {describe_weights(one.source)}"
+            for one in migrations
+        ]
+        confirm("\n".join([*back, "Roll back?"]), f"`fs migrate rollback {' '.join(names)} --yes` rolls back")
     click.echo(intend_each(folder, migrations, RollbackAsked, "is being rolled back"))

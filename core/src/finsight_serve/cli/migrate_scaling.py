@@ -1,10 +1,10 @@
 """How many replicas a migration's destination has and gets, and what that means for how long it takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from .migrate_view import span
+from ..domain.wording import counted, span
 
 if TYPE_CHECKING:
     from ..controller.state import Durable
@@ -23,7 +23,10 @@ class Scaling:
     source_replicas: int
     cold_start_s: float | None
 
-    def shown(self) -> Mapping[str, object]:
+    def values(self) -> Mapping[str, object]:
+        return {key: value for key, value in asdict(self).items() if key != "source_replicas"}
+
+    def in_words(self) -> Mapping[str, object]:
         return {
             "deployment": self.deployment,
             "backend": self.backend,
@@ -69,8 +72,8 @@ def scaling_warnings(durable: "Durable", scaling: Sequence[Scaling], host: "Host
     for row in scaling:
         if row.replicas_then < row.source_replicas:
             yield (
-                f"{row.deployment}: its policy allows {row.max_replicas} replicas, and the source has "
-                f"{row.source_replicas}"
+                f"{row.deployment}: its policy allows {counted(row.max_replicas, 'replica')}, and the source "
+                f"has {row.source_replicas}"
             )
         lacks = host.load("orchestrator", stack.backends[row.backend].plugin).lacks
         if Feature.SCALING in lacks and row.min_replicas < row.source_replicas:
@@ -82,10 +85,12 @@ def scaling_warnings(durable: "Durable", scaling: Sequence[Scaling], host: "Host
 
 def least_s(rules: "MigrationRules", rate_per_s: float, scaling: Scaling) -> float | None:
     """Starting replicas, the shadow and each step; None where no request comes that could prove a step."""
-    if not rate_per_s:
+    if not rate_per_s and rules.min_requests:
         return None
 
     def seen_s(percent: int) -> float:
+        if not rules.min_requests:
+            return 0.0
         return rules.min_requests / (rate_per_s * percent / 100)
 
     starting_s = (scaling.cold_start_s or 0.0) if scaling.replicas_then > scaling.replicas_now else 0.0

@@ -1,15 +1,18 @@
 """Migrations as rows and lines for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..domain.wording import counted
 from ..errors import UserError
+from .output import Shown
+from .times import clock_time, iso_time
 
 if TYPE_CHECKING:
-    from ..controller.measuring import StepFigures
+    from ..controller.measuring import Counts, StepFigures
     from ..domain.migration import Migration
     from ..plugin import Feature
     from ..stack import Stack
@@ -18,14 +21,10 @@ if TYPE_CHECKING:
 NO_CONTROLLER = "no controller runs here; `fs serve` starts one"
 
 
-def span(duration_s: float) -> str:
-    """Two units at most: "45 s", "2 min 30 s", "6 h"."""
-    whole_s = round(duration_s)
-    for unit, unit_s, lower, lower_s in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole_s >= unit_s:
-            rest = whole_s % unit_s // lower_s
-            return f"{whole_s // unit_s} {unit}" + (f" {rest} {lower}" if rest else "")
-    return f"{duration_s:.2g} s" if duration_s < 1 else f"{whole_s} s"
+def short_phase(migration: "Migration") -> str:
+    """ "shifting 10 %, paused"."""
+    share = f" {migration.rules.steps[migration.step]} %" if migration.phase == "shifting" else ""
+    return migration.phase.replace("_", " ") + share + (", paused" if migration.paused else "")
 
 
 def describe_phase(migration: "Migration") -> str:
@@ -62,40 +61,120 @@ def step_rows(migration: "Migration", ledger: "Ledger") -> "list[StepFigures]":
     return [replace(step, deployment=step.deployment or "refused") for step in steps_of(migration, ledger)]
 
 
-def row(migration: "Migration", ledger: "Ledger") -> Mapping[str, object]:
-    """Requests are those at the destination, since the first step."""
-    from datetime import datetime
+def shown_steps(steps: "Sequence[StepFigures]") -> Shown:
+    """In a table a step's versions of the route table are one column: "3-4", of the last one "from 5"."""
+    return Shown(steps, [_in_words(step) for step in steps])
 
-    from ..controller.routing import describe_weights
+
+def _in_words(step: "StepFigures") -> Mapping[str, object]:
+    row = asdict(step)
+    percent, first, until = row.pop("percent"), row.pop("from_version"), row.pop("until_version")
+    versions = f"from {first}" if until is None else f"{first}" if until - first == 1 else f"{first}-{until - 1}"
+    return {"percent": percent, "versions": versions, **row}
+
+
+def row(migration: "Migration", ledger: "Ledger") -> Mapping[str, object]:
+    """Its values. The counts are of the requests that went to the destination, since the first step."""
+    from ..domain.migration import weights
 
     return {
         "id": migration.id,
         "tenant": migration.tenant,
-        "from": describe_weights(migration.source),
+        "from": dict(migration.source),
         "to": migration.destination,
-        "phase": describe_phase(migration),
-        **counts(migration, ledger),
-        "asked": f"{datetime.fromtimestamp(migration.asked_s):%Y-%m-%d %H:%M:%S}",
+        "phase": migration.phase,
+        "step": migration.step + 1 if migration.phase == "shifting" else None,
+        "steps_percent": list(migration.rules.steps),
+        "percent": weights(migration).get(migration.destination, 0),
+        "paused": migration.paused,
+        **asdict(counts(migration, ledger)),
+        "asked_at": iso_time(migration.asked_s),
+        "ended_at": ended_at(migration),
         "by": migration.asked_by,
         "reason": migration.reason,
     }
 
 
-def counts(migration: "Migration", ledger: "Ledger") -> Mapping[str, int]:
+def ended_at(migration: "Migration") -> str | None:
+    from ..domain.migration import OVER
+
+    return iso_time(migration.since_s) if migration.phase in OVER else None
+
+
+def shown_list(migrations: "Iterable[Migration]", ledger: "Ledger") -> Shown:
+    """In a table only what fits a terminal; the reason is in `fs migrate status ID`."""
+    from ..controller.routing import describe_weights
+
+    chosen = list(migrations)
+    rows = [row(migration, ledger) for migration in chosen]
+    table = [
+        {
+            **{key: value for key, value in values.items() if key in ("id", "tenant")},
+            "from": describe_weights(migration.source),
+            "to": migration.destination,
+            "phase": short_phase(migration),
+            **{key: values[key] for key in ("requests", "failed", "truncated", "unknown")},
+            "asked": clock_time(migration.asked_s)[len("2026-") : -len(":00")],
+            "by": migration.asked_by,
+        }
+        for migration, values in zip(chosen, rows, strict=True)
+    ]
+    return Shown(rows, table)
+
+
+def shown_row(migration: "Migration", ledger: "Ledger") -> Shown:
+    from ..controller.routing import describe_weights
+    from ..domain.migration import OVER
+
+    values = row(migration, ledger)
+    return Shown(
+        values,
+        {
+            "id": migration.id,
+            "tenant": migration.tenant,
+            "from": describe_weights(migration.source),
+            "to": migration.destination,
+            "phase": describe_phase(migration),
+            "moved": in_brief(migration, ledger),
+            "asked": clock_time(migration.asked_s),
+            **({"ended": clock_time(migration.since_s)} if migration.phase in OVER else {}),
+            "by": migration.asked_by,
+            "reason": migration.reason,
+        },
+    )
+
+
+def counts(migration: "Migration", ledger: "Ledger") -> "Counts":
     """Of the requests that went to the destination, since the first step."""
-    own = [step for step in step_rows(migration, ledger) if step.deployment == migration.destination]
-    return {name: sum(getattr(step, name) for step in own) for name in ("requests", "failed", "truncated")}
+    from ..controller.measuring import count
+
+    return count(step for step in step_rows(migration, ledger) if step.deployment == migration.destination)
 
 
 def in_brief(migration: "Migration", ledger: "Ledger") -> str:
     """ "34 requests, 0 failed, 0 truncated there"."""
-    return ", ".join(f"{number:,} {what}" for what, number in counts(migration, ledger).items()) + " there"
+    from ..controller.measuring import describe_counts
+
+    return f"{describe_counts(counts(migration, ledger))} there"
 
 
 def result(migration: "Migration", ledger: "Ledger", lacks: "Mapping[Feature, str]") -> list[str]:
     """Of one that is over: what became of it, why, and what the ledger says of all the tenant's requests meanwhile."""
-    from ..controller.measuring import proof
-
     ended = {"done": "is at", "rolled_back": "was rolled back from", "failed": "was not moved to"}[migration.phase]
-    why = (migration.reason, migration.proof, proof(migration, ledger, lacks))
-    return [f"{migration.tenant} {ended} {migration.destination}", *dict.fromkeys(line for line in why if line)]
+    lines = [f"{migration.tenant} {ended} {migration.destination}"]
+    for line in (migration.reason, migration.proof, in_all(migration, ledger, lacks)):
+        if not any(line in earlier for earlier in lines):
+            lines.append(line)
+    return lines
+
+
+def in_all(migration: "Migration", ledger: "Ledger", lacks: "Mapping[Feature, str]") -> str:
+    """ "178 requests in all, 92 of them at chat-next: 0 failed, 0 truncated"."""
+    from ..controller.measuring import count, describe_losses, unproven
+
+    steps = step_rows(migration, ledger)
+    if why := unproven(migration, steps, lacks):
+        return why
+    every, there = count(steps), counts(migration, ledger)
+    requests = counted(every.requests, "request")
+    return f"{requests} in all, {there.requests:,} of them at {migration.destination}: {describe_losses(every)}"

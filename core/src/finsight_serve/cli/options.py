@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -33,7 +34,7 @@ TAKES_BACKEND_FLAGS = {"ignore_unknown_options": True}
 
 
 def duration(text: str) -> float:
-    """Seconds, written as 90s, 10m, 1.5h or 7d."""
+    """The type of an option in seconds, written as 90s, 10m, 1.5h or 7d."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text)
     if not found:
         raise click.BadParameter(f"must be a time as 90s, 10m, 1.5h or 7d, found {text}")
@@ -41,15 +42,11 @@ def duration(text: str) -> float:
 
 
 def percent(text: str) -> int:
-    """Written as 5%, or 5."""
+    """The type of an option written as 5%, or 5."""
     found = re.fullmatch(r"(\d{1,3})%?", text)
     if not found or int(found[1]) > 100:
         raise click.BadParameter(f"must be a whole number of percent as 5%, at most 100%, found {text}")
     return int(found[1])
-
-
-DURATION, PERCENT = duration, percent
-"""Types of options."""
 
 
 def say_nothing(_: str) -> None:
@@ -60,6 +57,18 @@ def check_writable(path: Path) -> None:
     """Before minutes are spent on what can't be written. Raises `UserError`."""
     if not path.absolute().parent.is_dir():
         raise UserError(f"{path}: {path.parent} is no folder; make it first")
+
+
+def confirm(question: str, otherwise: str) -> None:
+    """Ask on stderr; a no ends the command with exit code 1. Raises `UserError` where there is nobody to ask.
+
+    `otherwise`: the command line that needs no question, and what it does.
+    """
+    if not sys.stdin.isatty():
+        raise UserError(f"nobody can be asked here: {otherwise} without a question")
+    if not click.confirm(question, err=True):
+        click.echo("Nothing was changed.", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def state_dir(stack_name: str, given: Path | None) -> Path:

@@ -16,13 +16,21 @@ class Section:
     """A titled part of a longer answer; in JSON its title is a key."""
 
     title: str
-    rows: Sequence[Any] | Mapping[str, Any]  # rows of one shape, one thing's fields, or text
+    rows: "Sequence[Any] | Mapping[str, Any] | Shown"  # rows of one shape, one thing's fields, or text
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What JSON gives as values and a table in words, wherever a value or a section's rows may stand."""
+
+    value: Any
+    table: Any
 
 
 def rendered(function: Callable[..., Any]) -> Callable[..., None]:
     """For a command: adds `-o table|json` and prints what the function returns; nothing for None.
 
-    It may return text, rows (dataclasses or mappings), one row, or `Section`s.
+    It may return text, rows (dataclasses or mappings), one row, `Section`s, or `Shown`.
     """
 
     @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print it.")
@@ -35,9 +43,16 @@ def rendered(function: Callable[..., Any]) -> Callable[..., None]:
     return command
 
 
+def chosen_output() -> str:
+    """What `-o` says, inside a command that is `rendered`: for what a table shows in other words than JSON."""
+    return str(click.get_current_context().params["output"])
+
+
 def render(value: Any, output: str) -> str:
     if output == "json":
         return json.dumps(_plain(value), indent=2, ensure_ascii=False)
+    if isinstance(value, Shown):
+        return render(value.table, output)
     if isinstance(value, str):
         return value
     if _is_sections(value):
@@ -50,6 +65,8 @@ def _is_sections(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Shown):
+        return _plain(value.value)
     if _is_sections(value):
         return {part.title: _plain(part.rows) for part in value}
     if is_dataclass(value) and not isinstance(value, type):
@@ -66,7 +83,7 @@ def _plain(value: Any) -> Any:
 def _table(value: Any) -> str:
     from tabulate import tabulate
 
-    plain = _plain(value)
+    plain = _plain(value.table if isinstance(value, Shown) else value)
     if isinstance(plain, str):
         return plain.rstrip("\n") or "none"
     if isinstance(plain, Mapping):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .fidelity_view import shown_fidelity
 from .options import (
     TAKES_BACKEND_FLAGS,
     backend_flags,
@@ -74,7 +75,7 @@ def _sections(preview: "Preview") -> Iterator[Section]:
         ],
     )
     yield diff_section(preview)
-    yield Section("fidelity", preview.fidelity)
+    yield Section("fidelity", shown_fidelity(preview.fidelity))
     yield Section("could not be looked at", preview.unknown and [{"what": line} for line in preview.unknown])
 
 

@@ -70,9 +70,7 @@ def type_name(part: Mapping[str, Any]) -> str:
 
 
 def _find(host: Any, name: str, kind: str | None) -> Any:
-    from difflib import get_close_matches
-
-    from ..errors import UserError
+    from ..errors import UserError, did_you_mean
 
     rows = [row for row in host.installed() if row.name == name and kind in (None, row.kind)]
     kinds = sorted({row.kind for row in rows})
@@ -81,10 +79,9 @@ def _find(host: Any, name: str, kind: str | None) -> Any:
     if rows:
         return rows[0]
     names = sorted({row.name for row in host.installed() if kind in (None, row.kind)})
-    near = get_close_matches(name, names, n=1)
     of_kind = f" of the kind {kind}" if kind else ""
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise UserError(f"no plugin{of_kind} named {name}; installed: {', '.join(names) or 'none'}{hint}")
+    near = did_you_mean(name, names)
+    raise UserError(f"no plugin{of_kind} named {name}; installed: {', '.join(names) or 'none'}{near}")
 
 
 def _fail(line: str) -> None:

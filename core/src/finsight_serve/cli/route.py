@@ -9,7 +9,8 @@ import click
 
 from ..errors import UserError
 from .options import file_option, named_state_dir, state_option
-from .output import Section, rendered
+from .output import Section, Shown, rendered
+from .times import clock_time, iso_time
 
 if TYPE_CHECKING:
     from ..controller.state import Durable, State
@@ -38,8 +39,7 @@ def show(tenant: str | None, file: Path, state: Path | None) -> object:
     folder = named_state_dir(file, state)
     stored = stored_state(folder)
     rows = list(route_rows(stored, tenant))
-    if click.get_current_context().params["output"] == "table":
-        rows = [{**row, **{key: describe_weights(row[key]) for key in ("assigned", "now")}} for row in rows]
+    table = [{**row, **{key: describe_weights(row[key]) for key in ("assigned", "now")}} for row in rows]
     live = Client(folder).status()
     in_force = live.routes_in_force if live else None
     facts = {
@@ -47,18 +47,16 @@ def show(tenant: str | None, file: Path, state: Path | None) -> object:
         "in_force": in_force,
         "load_balancer": live.load_balancer if live else "no controller runs: it goes on with what it was given last",
     }
-    return [Section("routes", facts), Section("tenants", rows)]
+    return [Section("routes", facts), Section("tenants", Shown(rows, table))]
 
 
 @route.command(short_help="How the routes changed")
-@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="So many changes.")
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="So many changes.")
 @file_option
 @state_option
 @rendered
 def history(last: int, file: Path, state: Path | None) -> object:
     """Show the newest versions of the route table, oldest first: when each came, and why."""
-    from datetime import datetime
-
     from ..store import Store
     from ..store.store import EVENTS_KEPT
     from .stored import stored_stack
@@ -67,27 +65,29 @@ def history(last: int, file: Path, state: Path | None) -> object:
     stored_stack(folder)
     with closing(Store(folder, read_only=True)) as store:
         changes = [event for event in store.events(last=EVENTS_KEPT) if event.kind == "routes_changed"]
-    return [
-        {"at": f"{datetime.fromtimestamp(e.at_s):%Y-%m-%d %H:%M:%S}", "version": e.subject, "reason": e.reason}
-        for e in changes[-last:]
-    ]
+    shown = changes[-last:]
+    return Shown(
+        [{"at": iso_time(e.at_s), "version": int(e.subject), "reason": e.reason} for e in shown],
+        [{"at": clock_time(e.at_s), "version": e.subject, "reason": e.reason} for e in shown],
+    )
 
 
 def route_rows(state: "State", only: str | None = None) -> Iterator[Mapping[str, Any]]:
     """A row for each tenant, or for `only`. Raises `UserError` where nobody is named so."""
     from ..controller.migration_plan import unknown
-    from ..controller.routing import assigned, route_table
+    from ..controller.routing import assignments, route_table
     from ..controller.tenancy import tenants
 
     durable = state.durable
     known = {tenant.name: tenant for tenant in tenants(durable)}
     if only is not None and only not in known:
         raise UserError(unknown("tenant", only, known))
+    given = assignments(durable, known.keys())
     now = {route.tenant: route.weights for route in route_table(state).routes}
     ready = {replica.deployment for replica in route_table(state).replicas}
     for name, tenant in known.items():
         if only is None or name == only:
-            weights = assigned(durable, tenant)
+            weights = given[name]
             yield {
                 "tenant": name,
                 "assigned": dict(weights),
@@ -105,7 +105,11 @@ def _why(durable: "Durable", tenant: "Tenant", weights: Mapping[str, int], ready
     if running is not None:
         yield f"{running.id} moves it to {running.destination}: {describe_phase(running)}"
     elif dict(weights) != {tenant.deployment: 100}:
-        yield "moved" if weights else f"its deployment {tenant.deployment} is not in this stack"
+        yield (
+            f"moved; its own deployment is {tenant.deployment}"
+            if weights
+            else f"its deployment {tenant.deployment} is not in this stack"
+        )
     for name in weights:
         breaker = durable.breakers.get(name)
         if name not in ready:

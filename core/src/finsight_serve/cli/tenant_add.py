@@ -25,7 +25,7 @@ def tenant_add(
     tokens_per_minute: int | None,
     file: Path,
     state: Path | None,
-) -> object:
+) -> None:
     """Add tenant NAME to what runs, and print its key: this once, and alone on stdout. Only its hash is stored.
 
     Over a limit a request is answered 429. `fs.yaml` is left as it is.
@@ -40,4 +40,4 @@ def tenant_add(
     added = Tenant(name, place, max_ongoing_requests, requests_per_s, tokens_per_minute)
     key, digest = new_key()
     carry_out(folder, TenantAdded(added, digest, who()), f"Added tenant {name} on {place}; its key is shown this once.")
-    return show_key(key, name)
+    show_key(key, name, f"tenant {name} is added; `fs tenant rotate {name} --grace 0s` makes another key")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from .options import file_option, state_option
+from .options import confirm, file_option, state_option
 from .tenant import TENANT_COMMANDS
-from .tenant_intents import carry_out, check_known, confirm, served
+from .tenant_intents import carry_out, check_known, served
 
 
 @click.command("remove", short_help=TENANT_COMMANDS["remove"])
@@ -24,5 +24,6 @@ def tenant_remove(name: str, yes: bool, file: Path, state: Path | None) -> None:
 
     folder, durable = served(file, state)
     check_known(durable, name)
-    confirm(f"Remove tenant {name} and its keys?", f"fs tenant remove {name}", yes=yes)
+    if not yes:
+        confirm(f"Remove tenant {name} and its keys?", f"`fs tenant remove {name} --yes` does it")
     carry_out(folder, TenantRemoved(name, who()), f"Removed tenant {name}.")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from .options import file_option, state_option
+from .options import confirm, file_option, state_option
 from .tenant import TENANT_COMMANDS
-from .tenant_intents import carry_out, check_known, confirm, served
+from .tenant_intents import carry_out, check_known, served
 
 
 @click.command("revoke", short_help=TENANT_COMMANDS["revoke"])
@@ -29,5 +29,7 @@ def tenant_revoke(name: str, yes: bool, file: Path, state: Path | None) -> None:
         click.echo(f"Tenant {name} has no key that holds.", err=True)
         return
     keys = "its key" if count == 1 else f"its {count} keys"
-    confirm(f"Refuse every request of tenant {name} from now on ({keys})?", f"fs tenant revoke {name}", yes=yes)
+    if not yes:
+        question = f"Refuse every request of tenant {name} from now on ({keys})?"
+        confirm(question, f"`fs tenant revoke {name} --yes` does it")
     carry_out(folder, TenantKeysRevoked(name, who()), f"Revoked {keys}.")

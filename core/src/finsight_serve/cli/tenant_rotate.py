@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .options import DURATION, file_option, state_option
+from ..domain.wording import span
+from .options import duration, file_option, state_option
 from .output import rendered
 from .tenant import TENANT_COMMANDS
 from .tenant_intents import carry_out, new_key, served, show_key
@@ -15,7 +16,8 @@ from .tenant_intents import carry_out, new_key, served, show_key
 @click.option(
     "--grace",
     "grace_s",
-    type=DURATION,
+    type=duration,
+    metavar="DURATION",
     default="24h",
     show_default=True,
     help="How long the earlier keys still hold; 0s for one that leaked.",
@@ -23,15 +25,16 @@ from .tenant_intents import carry_out, new_key, served, show_key
 @file_option
 @state_option
 @rendered
-def tenant_rotate(name: str, grace_s: float, file: Path, state: Path | None) -> object:
+def tenant_rotate(name: str, grace_s: float, file: Path, state: Path | None) -> None:
     """Make tenant NAME a new key and print it: this once, and alone on stdout. Only its hash is stored."""
     from ..controller.facts import TenantKeyIssued
     from .intents import who
 
-    folder, _ = served(file, state)
+    folder, durable = served(file, state)
     key, digest = new_key()
-    left = f"{grace_s / 3600:g} h" if grace_s >= 3600 else f"{grace_s:g} s"
-    earlier = f"earlier ones hold for {left} more" if grace_s else "earlier ones end"
-    done = f"The new key of tenant {name} is shown this once; {earlier}."
+    earlier = f"; earlier ones hold for {span(grace_s)} more" if grace_s else "; earlier ones end"
+    if not durable.tenant_key_sha256.get(name):
+        earlier = ""
+    done = f"The new key of tenant {name} is shown this once{earlier}."
     carry_out(folder, TenantKeyIssued(name, digest, grace_s, who()), done)
-    return show_key(key, name)
+    show_key(key, name, f"tenant {name} has it; `fs tenant rotate {name}` makes another key")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import file_option, state_option
-from .output import Section, rendered
+from .output import Section, Shown, chosen_output, rendered
 from .tenant import TENANT_COMMANDS
 from .tenant_intents import check_known, served
 from .tenant_list import describe
@@ -27,19 +27,22 @@ def tenant_show(name: str, file: Path, state: Path | None) -> object:
     """Show tenant NAME: where its requests go, limits, keys, what is open now, this month's usage, its migration."""
     folder, durable = served(file, state)
     check_known(durable, name)
-    as_json = click.get_current_context().params["output"] == "json"
+    as_json = chosen_output() == "json"
     return list(_sections(folder, durable, name, as_json=as_json))
 
 
 def _sections(folder: Path, durable: "Durable", name: str, *, as_json: bool) -> Iterator[Section]:
     from ..controller.client import Client
+    from ..controller.routing import assigned
     from ..controller.tenancy import find_tenant, is_in_file
     from ..processes import SystemClock
 
     status = Client(folder).status()
     is_open = next((one.open_requests for one in status.tenants if one.name == name), None) if status else None
-    row = describe(durable, find_tenant(durable, name), is_in_file(durable, name), as_json=as_json)
-    yield Section("tenant", {**row, "open_requests": is_open})
+    tenant = find_tenant(durable, name)
+    row = describe(durable, tenant, assigned(durable, tenant), is_in_file(durable, name))
+    is_now = {"open_requests": is_open}
+    yield Section("tenant", Shown({**row.value, **is_now}, {**row.table, **is_now}))
     month, from_s, until_s = month_of(None, SystemClock().now())
     counted = usage(folder, from_s, until_s)
     yield Section(f"usage {month}" if not as_json else "usage", [asdict(row) for row in counted if row.tenant == name])

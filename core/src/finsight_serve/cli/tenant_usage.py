@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 def tenant_usage(month: str | None, csv: Path | None, file: Path, state: Path | None) -> object:
     """Show what each tenant used of each deployment in a month: requests that began in it, and their tokens.
 
-    Of `requests`, `by_chunks` were streams that reported no usage, so that their completion tokens are their chunks;
-    of `uncounted` no tokens are known.
+    Of `requests`, `by_chunks` were streams that reported no usage: completion tokens are their chunks, prompt tokens
+    are unknown and counted as 0. Of `uncounted` no tokens are known.
     """
     from ..processes import SystemClock
 
@@ -48,11 +49,8 @@ def tenant_usage(month: str | None, csv: Path | None, file: Path, state: Path | 
 def usage(folder: Path, from_s: float, until_s: float) -> "tuple[Usage, ...]":
     from ..store import Ledger
 
-    ledger = Ledger(folder, read_only=True)
-    try:
+    with closing(Ledger(folder, read_only=True)) as ledger:
         return ledger.usage(from_s, until_s)
-    finally:
-        ledger.close()
 
 
 def month_of(text: str | None, now_s: float) -> tuple[str, float, float]:
@@ -68,13 +66,19 @@ def month_of(text: str | None, now_s: float) -> tuple[str, float, float]:
 
 
 def _write(path: Path, month: str, rows: "Sequence[Usage]") -> None:
+    """A half-written file never bears the target's name. Raises `UserError`."""
     from csv import DictWriter
 
     from ..store.ledger import Usage
 
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as out:
-        table = DictWriter(out, ["month", *(field.name for field in fields(Usage))])
-        table.writeheader()
-        table.writerows({"month": month, **asdict(row)} for row in rows)
-    partial.replace(path)
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as out:
+            table = DictWriter(out, ["month", *(field.name for field in fields(Usage))])
+            table.writeheader()
+            table.writerows({"month": month, **asdict(row)} for row in rows)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise UserError(f"--csv: {path}: {error.strerror or error}; choose another place") from error

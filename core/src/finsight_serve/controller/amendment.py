@@ -20,6 +20,16 @@ def obstacles(old: Stack, new: Stack) -> Iterator[str]:
     yield from differences(_skeleton(old), _skeleton(new))
 
 
+def moves(old: Stack, new: Stack) -> Iterator[tuple[str, str, str]]:
+    """Those obstacles that a migration overcomes: each with its tenant, and the deployment, which is there already."""
+    there = {deployment.name for deployment in old.deployments}
+    earlier = {tenant.name: tenant.deployment for tenant in old.tenants}
+    for tenant in new.tenants:
+        was, to = earlier.get(tenant.name, tenant.deployment), tenant.deployment
+        if was != to and to in there:
+            yield f"tenants.{tenant.name}.deployment: {was} → {to}", tenant.name, to
+
+
 def _skeleton(stack: Stack) -> Stack:
     return replace(
         stack,
@@ -39,6 +49,8 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
     elif _are_named(old) and _are_named(new):
         by_name = [{entry["name"]: entry for entry in entries} for entries in (old, new)]
         yield from _differences(path, *by_name)
+    elif path.count(".") == 1 and isinstance(old or new, dict):  # a backend, deployment or tenant as a whole
+        yield f"{path}: none → added" if new else f"{path}: there → removed"
     else:
         yield f"{path}: {_shown(old)} → {_shown(new)}"
 

@@ -1,4 +1,4 @@
-"""What changed between two durable states, for the audit: found by comparing, so that nothing changes unnoticed. Pure.
+"""What changed between two states, for the audit: found by comparing, so that nothing durable changes unnoticed. Pure.
 
 What is the same object on both sides has not changed and costs nothing, so a fact about one tenant among thousands
 costs what that one does. No key, no key's whole hash and no plugin's option ever stands in an entry.
@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from ..domain.audit import AuditEntry
-from ..domain.migration import OVER, Migration
+from ..domain.limit import format_limit
+from ..domain.migration import OVER, Migration, MigrationRules
 from ..stack.values import Deployment, PluginRef, Stack, Tenant
-from .routing import assigned, describe_weights
-from .state import Durable
-from .tenancy import describe_limits, say_time, tenants
+from .routing import assignments, describe_weights
+from .state import Durable, State, Stopping
+from .tenancy import describe_limits, say_time
 
 T = TypeVar("T")
 
@@ -27,12 +28,20 @@ class _Change:
     subject: str
     before: str = ""
     after: str = ""
-    by: str | None = None  # None: whoever asked
+    by: str = ""  # "": whoever asked for what came between the two states
 
 
-def audit(before: Durable, after: Durable, *, by: str, at_s: float) -> tuple[AuditEntry, ...]:
-    """`by`: who asked; "" is the controller itself. What comes by time or by measurement is always its own."""
-    found = (
+def audit(before: State, after: State, *, by: str) -> tuple[AuditEntry, ...]:
+    """Dated `after.now_s`. `by`: who asked for what came between the two; "" is the controller itself."""
+    at_s = after.now_s
+    return tuple(
+        AuditEntry(at_s, one.by or by or CONTROLLER, one.action, one.subject, one.before, one.after)
+        for one in (*_durable(before.durable, after.durable, at_s), *_stopping(before.stopping, after.stopping))
+    )
+
+
+def _durable(before: Durable, after: Durable, at_s: float) -> tuple[_Change, ...]:
+    return (
         *_stack(before.stack, after.stack),
         *_policies_in_force(before, after),
         *_tenants(before.added_tenants, after.added_tenants, "added"),
@@ -42,12 +51,16 @@ def audit(before: Durable, after: Durable, *, by: str, at_s: float) -> tuple[Aud
         *_weights(before, after),
         *_breakers(before, after),
     )
-    return tuple(
-        AuditEntry(
-            at_s, (by if one.by is None else one.by) or CONTROLLER, one.action, one.subject, one.before, one.after
-        )
-        for one in found
-    )
+
+
+def _stopping(old: Stopping | None, new: Stopping | None) -> Iterator[_Change]:
+    if new is None or (old is not None and old.keep == new.keep):
+        return
+    yield _Change("stop_asked", "stack", "running" if old is None else _say_stop(old), _say_stop(new))
+
+
+def _say_stop(stopping: Stopping) -> str:
+    return f"down, but for {', '.join(sorted(stopping.keep))}" if stopping.keep else "down"
 
 
 def _differing(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
@@ -112,7 +125,7 @@ def _describe_deployment(deployment: Deployment | None) -> str:
     return f"{deployment.model} by {deployment.engine.plugin} on {deployment.backend}" if deployment else ""
 
 
-def _fields(action: str, subject: str, old: Any, new: Any, by: str | None = None) -> Iterator[_Change]:
+def _fields(action: str, subject: str, old: Any, new: Any, by: str = "") -> Iterator[_Change]:
     """One line for each field of a dataclass that differs."""
     for field in fields(new) if old != new else ():
         was, now = getattr(old, field.name), getattr(new, field.name)
@@ -157,9 +170,8 @@ def _tenant_keys(before: Durable, after: Durable, at_s: float) -> Iterator[_Chan
             action = "key_rotated" if was else "key_issued"
         else:
             action = "key_ended" if ended else "keys_revoked"
-        by = CONTROLLER if action == "key_ended" else None
         said = _describe_keys(was, before.key_ends_s), _describe_keys(now, after.key_ends_s)
-        yield _Change(action, f"tenant {name}", *said, by)
+        yield _Change(action, f"tenant {name}", *said)
 
 
 def _describe_keys(hashes: tuple[str, ...], ends_s: Mapping[str, float]) -> str:
@@ -189,15 +201,23 @@ def _migrations(before: Durable, after: Durable) -> Iterator[_Change]:
 def _migration(old: Migration | None, new: Migration) -> Iterator[_Change]:
     subject = f"migration {new.id} of tenant {new.tenant}"
     if old is None:
-        steps = ", ".join(map(str, new.rules.steps))
-        asked = f"to {new.destination} in steps of {steps} %"
-        yield _Change("migration_asked", subject, describe_weights(new.source), asked, new.asked_by or None)
+        asked = f"to {new.destination} {_say_rules(new.rules)}"
+        yield _Change("migration_asked", subject, describe_weights(new.source), asked, new.asked_by)
         return
-    if old.paused != new.paused:
+    if old.paused != new.paused and old.phase == new.phase:  # going back or ending, nobody has resumed it
         action = "migration_paused" if new.paused else "migration_resumed"
         yield _Change(action, subject, _say_phase(old), _say_phase(new))
     if _say_phase(old) != _say_phase(new):
-        yield _Change(_phase_action(new), subject, _say_phase(old), _say_phase(new, with_reason=True), _mover(old, new))
+        yield _Change(_phase_action(new), subject, _say_phase(old), _say_phase(new, with_reason=True))
+
+
+def _say_rules(rules: MigrationRules) -> str:
+    """ "in steps of 1, 100 %, each 60 s and 20 requests at least; limits failed<=0; shadow 10 %"."""
+    steps = ", ".join(map(str, rules.steps))
+    limits = ", ".join(map(format_limit, rules.limits)) or "none"
+    shadow = f"{rules.shadow_percent} %" if rules.shadow_percent else "none"
+    proved = f"each {rules.hold_s:g} s and {rules.min_requests} requests at least"
+    return f"in steps of {steps} %, {proved}; limits {limits}; shadow {shadow}"
 
 
 def _say_phase(migration: Migration, *, with_reason: bool = False) -> str:
@@ -214,24 +234,18 @@ def _phase_action(migration: Migration) -> str:
     return "migration_rolling_back" if migration.phase == "rolling_back" else "migration_advanced"
 
 
-def _mover(old: Migration | None, new: Migration) -> str | None:
-    """Who changed it: people begin it, hold it and send it back; all else follows from what is measured."""
-    by_people = old is None or old.paused != new.paused or new.phase in ("rolling_back", "rolled_back", "failed")
-    return None if by_people else CONTROLLER
-
-
 def _weights(before: Durable, after: Durable) -> Iterator[_Change]:
     """Where tenants' requests go: only of those that an assignment or a migration may have moved."""
-    movers = {new.tenant: _mover(old, new) for _, old, new in _ordered(before.migrations, after.migrations) if new}
-    moved = {name for name, _, _ in _differing(before.assignments, after.assignments)} | movers.keys()
+    moved = {name for name, _, _ in _differing(before.assignments, after.assignments)}
+    moved |= {new.tenant for _, _, new in _differing(before.migrations, after.migrations) if new}
     if not moved or before.stack is None or after.stack is None:
         return
-    known = [{tenant.name: tenant for tenant in tenants(one)} for one in (before, after)]
-    for name in sorted(moved & known[0].keys() & known[1].keys()):
-        was, now = assigned(before, known[0][name]), assigned(after, known[1][name])
+    was_at, is_at = assignments(before, moved), assignments(after, moved)
+    for name in sorted(was_at.keys() & is_at.keys()):
+        was, now = was_at[name], is_at[name]
         if was != now:
             said = describe_weights(was), describe_weights(now)
-            yield _Change("weights_changed", f"tenant {name}", *said, movers.get(name))
+            yield _Change("weights_changed", f"tenant {name}", *said)
 
 
 def _breakers(before: Durable, after: Durable) -> Iterator[_Change]:
@@ -240,4 +254,4 @@ def _breakers(before: Durable, after: Durable) -> Iterator[_Change]:
         if was != now:
             action = "breaker_opened" if now == "open" else f"breaker_{now}"
             why = f": {new.reason}" if new and new.reason else ""
-            yield _Change(action, f"deployment {name}", was.replace("_", " "), now.replace("_", " ") + why, CONTROLLER)
+            yield _Change(action, f"deployment {name}", was.replace("_", " "), now.replace("_", " ") + why)

@@ -8,9 +8,9 @@ from ..domain.health import HealthRules
 from ..plugin import Replica
 from .routing import routed_replicas
 from .state import State
+from .told import Telling, Told
 
 CLOSED = Breaker()
-Told = list[tuple[str, str, str]]
 
 
 def judge_breakers(state: State) -> tuple[State, Told]:
@@ -64,7 +64,7 @@ def _is_failing(state: State, replica: Replica, rules: HealthRules) -> bool:
     return health is not None and not health.busy and health.failures >= rules.failures_before_eviction
 
 
-def _tell(name: str, new: Breaker) -> tuple[str, str, str]:
+def _tell(name: str, new: Breaker) -> Telling:
     match new.state:
         case "open":
             return "breaker_opened", name, new.reason

@@ -15,12 +15,13 @@ import httpx
 from ..domain import Event
 from ..env import Clock
 from ..errors import one_line
-from ..plugin import Ceiling, HealthProbe, LoadBalancer, Orchestrator, Plan, Request
+from ..plugin import Ceiling, Feature, HealthProbe, LoadBalancer, Orchestrator, Plan
 from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
 from .api import build_api, serve_api, socket_path
 from .backoff import backoff_s
-from .facts import Fact, Intent, Measured, StopAsked, TimePassed
+from .clock import set_back_by, time_at
+from .facts import Fact, Intent, Measured, RoutesSeen, StopAsked, TimePassed
 from .measuring import measure
 from .memory import documents, recall
 from .probing import Prober
@@ -29,15 +30,16 @@ from .routing import route_table
 from .shadowing import Shadower
 from .state import LOAD_BALANCER, State
 from .status import Status, describe, what_is_awaited
+from .tailing import copy_requests
 from .targets import is_anything_due, shadow_pairs, targets_of
 from .want import Wants, all_deployments_are_ready, is_stopped, want
 
 SHADOW_SOCKET_NAME = "shadow.sock"
-LEDGER_BATCH_S = 0.5
 CLOCK_PERIOD_S = 1.0  # looking costs microseconds, and a clock may be set or a machine sleep
 WAITING_LINE_PERIOD_S = 10.0
 START_PATIENCE_S = 120.0  # with a want that can't be applied, before a first start is given up
 LEDGER_SHOWN_S = 24 * 3600.0  # by `fs status`
+LEDGER_IS_OLD_S = 5.0  # many times as long as the log takes into the ledger, and far less than a breaker's window
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Controller:
         self._awaited: dict[int, Decided] = {}
         self._was_ready = False
         self._failing_since_s: float | None = None
+        self._ledger_current_s = -math.inf  # when it last held all that the load balancer's log has shown
+        self._unmeasured = ""  # why nothing can be measured, so that it is told once
 
     def _tasks_for(self, name: str, actuator: Any) -> ActuatorTasks:
         return ActuatorTasks(name, actuator, self._send.send, self._hooks.before_apply, self._clock)
@@ -105,7 +109,7 @@ class Controller:
     async def run(self, first: tuple[Fact, ...]) -> None:
         """Takes `first` as its first facts. Returns once stopped; SIGTERM leaves everything running."""
         async with anyio.create_task_group() as tasks:
-            for fact in first:
+            for fact in (*self._passed_numbers(), *first):
                 await self._decide(fact)
             tasks.start_soon(self._edge.run)
             for backend in self._backends.values():
@@ -161,23 +165,52 @@ class Controller:
         """What comes by time alone, and what the ledger says; everything else that happens is a fact of its own."""
         while True:
             await self._clock.sleep(CLOCK_PERIOD_S)
-            state, now_s = self._state, max(self._clock.now(), self._state.now_s)
-            measured = await self._measure(state, now_s)
+            for fact in self._passed_numbers():
+                await self._send.send(fact)
+            state, clock_s = self._state, self._clock.now()
+            if set_back_by(state, clock_s):  # what is measured goes by moments that must be shifted first
+                await self._send.send(TimePassed())
+                continue
+            measured = await self._measure(state, clock_s)  # rows bear the clock's time
             if (measured.deployments, measured.migrations, measured.shadows) != (
                 state.measured,
                 state.migration_figures,
                 state.shadow_reports,
             ):
                 await self._send.send(measured)
-            elif is_anything_due(state, now_s):
+            elif is_anything_due(state, time_at(state, clock_s)):
                 await self._send.send(TimePassed())
 
-    async def _measure(self, state: State, now_s: float) -> Measured:
-        """What can't be read now is not known: whoever needs it holds."""
+    def _passed_numbers(self) -> tuple[RoutesSeen, ...]:
+        """What the ledger knows of later route tables than the state does: that was put back to an earlier one."""
         try:
-            return await anyio.to_thread.run_sync(measure, self._ledger, state, self._shadower.reports(), now_s)
+            newest = self._ledger.newest_version()
         except StoreError:
-            return Measured({}, {}, self._shadower.reports())
+            return ()
+        return (RoutesSeen(newest),) if newest > self._state.durable.route_version else ()
+
+    async def _measure(self, state: State, now_s: float) -> Measured:
+        """What can't be read now, or was read too long ago, is not known: whoever needs it holds.
+
+        Whatever goes wrong here, the requests go on, so the controller must, too.
+        """
+        shadows = self._shadower.reports()
+        nothing = Measured({}, {}, shadows)
+        has_ledger = Feature.LEDGER not in self._parts.load_balancer.lacks
+        if has_ledger and abs(self._clock.now() - self._ledger_current_s) > LEDGER_IS_OLD_S:
+            return nothing
+        try:
+            measured = await anyio.to_thread.run_sync(measure, self._ledger, state, shadows, now_s)
+        except Exception as error:
+            if (reason := one_line(error)) != self._unmeasured:
+                self._unmeasured = reason
+                self._hooks.on_event(Event(self._clock.now(), "ledger_behind", "ledger", f"not measured: {reason}"))
+            return nothing
+        self._unmeasured = ""
+        return measured
+
+    def _note_ledger_is_current(self) -> None:
+        self._ledger_current_s = self._clock.now()
 
     def status(self) -> Status:
         """Reads the databases, so it belongs on a thread where the event loop runs."""
@@ -272,30 +305,12 @@ class Controller:
         attempt = 0
         while True:
             try:
-                await self._copy_ledger()
+                await copy_requests(self._parts.load_balancer, self._ledger, self._clock, self._note_ledger_is_current)
                 attempt = 0
             except Exception as error:
                 attempt += 1
                 self._hooks.on_event(Event(self._clock.now(), "ledger_behind", "ledger", one_line(error)))
             await self._clock.sleep(backoff_s(max(1, attempt)))
-
-    async def _copy_ledger(self) -> None:
-        """Rows are written in batches: one transaction a request would be one disk flush a request."""
-        batch: list[Request] = []
-
-        async def flush() -> None:
-            while True:
-                await self._clock.sleep(LEDGER_BATCH_S)
-                if batch:
-                    rows = batch.copy()
-                    await self._ledger.add(rows)
-                    del batch[: len(rows)]
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(flush)
-            async for request in self._parts.load_balancer.requests(self._ledger.cursor()):
-                batch.append(request)
-            tasks.cancel_scope.cancel()
 
     async def _hear_signals(self, scope: anyio.CancelScope) -> None:
         """SIGINT stops what was started on this machine; SIGTERM and SIGHUP only end the controller."""

@@ -98,8 +98,15 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class RoutesSeen:
+    """The ledger has requests of this route table, and of none with a higher number."""
+
+    version: int
+
+
+@dataclass(frozen=True)
 class StackAmended:
-    """The same stack with other policies, health rules or limits: nothing has to be built or started anew."""
+    """The same stack with other policies, health or breaker rules or limits: nothing is built or started anew."""
 
     stack: Stack
     by: str = ""
@@ -153,5 +160,5 @@ TenantFact = TenantAdded | TenantChanged | TenantRemoved | FirstKeysIssued | Ten
 MigrationFact = MigrationsAsked | MigrationPaused | MigrationResumed | RollbackAsked
 Intent = StackAmended | StopAsked | TenantFact | MigrationFact
 Observation = Seen | Unseen | Applied | NotApplied | Probed
-News = StackChosen | Intent | Measured | Observation
+News = StackChosen | Intent | Measured | RoutesSeen | Observation
 Fact = News | TimePassed

@@ -1,14 +1,15 @@
 """What the ledger says now: of each deployment, of each migration's step, and of a whole migration."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 
 from ..domain.breaker import Breaker
 from ..domain.figures import Figures
 from ..domain.migration import OVER, Migration
 from ..domain.shadow import ShadowReport
+from ..domain.wording import counted
 from ..plugin import Feature
 from ..stack.values import Stack
 from ..store import Ledger, Totals
@@ -41,6 +42,17 @@ class StepFigures:
     unknown: int = 0
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Of some steps' requests, together."""
+
+    requests: int
+    failed: int
+    truncated: int
+    client_closed: int
+    unknown: int
+
+
 def measure(ledger: Ledger, state: State, shadows: Mapping[str, ShadowReport], now_s: float) -> Measured:
     """Milliseconds at any size of the ledger; for a thread. Raises `StoreError`.
 
@@ -64,10 +76,14 @@ def _windows(ledger: Ledger, stack: Stack, breakers: Mapping[str, Breaker], now_
 def _window(ledger: Ledger, deployment: str, breaker: Breaker, window_s: float, now_s: float) -> Figures:
     """Since the breaker's present state began: what came before was judged then.
 
+    While it is tried, only of requests that began since: others end now that were routed before it was opened.
     `since_s` is that beginning and not the window's, which moves: an idle deployment's figures stay as they are.
     """
-    start_s = breaker.since_s if breaker.state == "half_open" else max(now_s - window_s, breaker.since_s)
-    return replace(ledger.window(deployment, start_s), since_s=breaker.since_s)
+    if breaker.state == "half_open":
+        found = ledger.window(deployment, breaker.since_s, began_after_s=breaker.since_s)
+    else:
+        found = ledger.window(deployment, max(now_s - window_s, breaker.since_s))
+    return replace(found, since_s=breaker.since_s)
 
 
 def _migration_figures(ledger: Ledger, migration: Migration, now_s: float) -> MigrationFigures | None:
@@ -77,10 +93,13 @@ def _migration_figures(ledger: Ledger, migration: Migration, now_s: float) -> Mi
     version = migration.records[-1].from_version if migration.records else 0
     if not version:
         return None
+    of_step = ledger.figures(migration.tenant, [migration.destination], from_version=version)
+    first = next(record.from_version for record in migration.records if record.from_version)
+    of_all = of_step
+    if first != version:
+        of_all = ledger.figures(migration.tenant, [migration.destination], from_version=first)
     return MigrationFigures(
-        ledger.figures(migration.tenant, [migration.destination], from_version=version),
-        ledger.figures(migration.tenant, sources, from_version=version),
-        version,
+        of_step, ledger.figures(migration.tenant, sources, from_version=version), version, since_first=of_all
     )
 
 
@@ -131,16 +150,30 @@ def span_of(migration: Migration) -> Selection:
 
 def proof(migration: Migration, ledger: Ledger, balancer_lacks: Mapping[Feature, str] | None = None) -> str:
     """Of all the tenant's requests from the migration's first step until it is over, or until now."""
-    if reason := (balancer_lacks or {}).get(Feature.LEDGER):
-        return f"unproven: the load balancer keeps no ledger: {reason}"
     steps = steps_of(migration, ledger)
+    return unproven(migration, steps, balancer_lacks or {}) or describe_counts(count(steps))
+
+
+def unproven(migration: Migration, steps: Sequence[StepFigures], balancer_lacks: Mapping[Feature, str]) -> str:
+    """Why there is nothing to count; "" where there is."""
+    if reason := balancer_lacks.get(Feature.LEDGER):
+        return f"unproven: the load balancer keeps no ledger: {reason}"
     if not steps:
         return "nothing was moved" if migration.phase in OVER else "nothing has been moved yet"
-    requests, failed, truncated, client_closed, unknown = (
-        sum(getattr(step, name) for step in steps)
-        for name in ("requests", "failed", "truncated", "client_closed", "unknown")
-    )
-    aside = [f"{count:,} {what}" for count, what in ((client_closed, "client closed"), (unknown, "unknown")) if count]
-    return f"{requests:,} request{'s' * (requests != 1)}, {failed:,} failed, {truncated:,} truncated" + (
-        f" ({', '.join(aside)})" if aside else ""
-    )
+    return ""
+
+
+def count(steps: Iterable[StepFigures]) -> Counts:
+    steps = tuple(steps)
+    return Counts(*(sum(getattr(step, field.name) for step in steps) for field in fields(Counts)))
+
+
+def describe_counts(counts: Counts) -> str:
+    """ "8 requests, 2 failed, 1 truncated (1 unknown)"."""
+    return f"{counted(counts.requests, 'request')}, {describe_losses(counts)}"
+
+
+def describe_losses(counts: Counts) -> str:
+    what = ((counts.client_closed, "client closed"), (counts.unknown, "unknown"))
+    aside = ", ".join(f"{number:,} {name}" for number, name in what if number)
+    return f"{counts.failed:,} failed, {counts.truncated:,} truncated" + (f" ({aside})" if aside else "")

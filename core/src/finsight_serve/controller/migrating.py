@@ -1,16 +1,16 @@
 """Migrations in the controller: what each is told of the world, and what follows from its state. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import groupby
 
 from ..domain import AutoscalingPolicy
-from ..domain.migration import OVER, Migration, Situation, Waves, note_version, step, weights
+from ..domain.breaker import BreakerState
+from ..domain.migration import OVER, Migration, Situation, Waves, note_version, step
 from ..plugin import Replica
-from ..stack.values import Stack
 from .state import LOAD_BALANCER, Durable, State
 from .tenancy import tenants
-
-Told = list[tuple[str, str, str]]
+from .told import Told
 
 OVER_KEPT = 200
 """Migrations that are over and still listed; older ones are in the audit."""
@@ -24,42 +24,59 @@ def running_migrations(durable: Durable) -> Iterator[Migration]:
     return (migration for migration in durable.migrations.values() if migration.phase not in OVER)
 
 
-def weights_while_migrating(durable: Durable) -> Mapping[str, Mapping[str, int]]:
-    """Tenant → weights, of those that are being moved."""
-    return {migration.tenant: weights(migration) for migration in running_migrations(durable)}
+def migrations_by_tenant(durable: Durable) -> Mapping[str, Migration]:
+    """Of those that are being moved: a tenant has one at a time."""
+    return {migration.tenant: migration for migration in running_migrations(durable)}
 
 
-def prescaled(durable: Durable, deployment: str) -> AutoscalingPolicy:
-    """The numbers in force, with the floor raised for whoever is being moved there."""
-    policy = durable.policies_in_force[deployment]
-    held = [m.prescale_replicas for m in running_migrations(durable) if m.destination == deployment]
-    floor = min(max(held, default=0), policy.max_replicas)
-    return replace(policy, min_replicas=floor) if floor > policy.min_replicas else policy
+def prescaled(durable: Durable) -> Mapping[str, AutoscalingPolicy]:
+    """Deployment → the numbers in force, with the floor raised for whoever is being moved there.
 
-
-def keep_assignments(old: Durable, new: Stack) -> Mapping[str, Mapping[str, int]]:
-    """Where tenants were moved to, for a newly chosen stack: a file that names another deployment than before wins."""
-    earlier = {tenant.name: tenant.deployment for tenant in old.stack.tenants} if old.stack else {}
-    now = {tenant.name: tenant.deployment for tenant in new.tenants}
-    known = {deployment.name for deployment in new.deployments}
+    Tenants of one source share what it has; those of another bring as many replicas' load again.
+    """
+    held: dict[str, dict[frozenset[str], int]] = {}
+    for m in running_migrations(durable):
+        if m.prescale_replicas:
+            by_source, sources = held.setdefault(m.destination, {}), frozenset(m.source) - {m.destination}
+            by_source[sources] = max(by_source.get(sources, 0), m.prescale_replicas)
     return {
-        tenant: assigned
-        for tenant, assigned in old.assignments.items()
-        if assigned.keys() <= known
-        and (tenant in old.added_tenants or tenant in now)
-        and earlier.get(tenant) == now.get(tenant)
+        name: _with_floor(policy, sum(held.get(name, {}).values()))
+        for name, policy in durable.policies_in_force.items()
     }
 
 
+def _with_floor(policy: AutoscalingPolicy, floor: int) -> AutoscalingPolicy:
+    floor = min(floor, policy.max_replicas)
+    return replace(policy, min_replicas=floor) if floor > policy.min_replicas else policy
+
+
 def advance_migrations(state: State) -> tuple[State, Told]:
-    """Every running migration, as far as it can go now; none while the stack comes up or is taken down."""
-    if state.stopping is not None or not state.durable.serving:
+    """Every running migration, as far as it can go now; none while the stack is taken down."""
+    if state.stopping is not None:
         return state, []
+    state = _watch(state)
     told: Told = []
-    for migration in list(running_migrations(state.durable)):
-        state, more = _advance(state, migration)
-        told += more
-    return state, told
+    if not any(running_migrations(state.durable)):
+        return state, told
+    names = _tenant_names(state.durable)
+    changed: dict[str, Migration] = {}
+    for earlier, wave in _waves(state.durable.migrations, changed):
+        for migration in wave:
+            if _only_waits(state, migration, names, earlier):
+                continue
+            following, more = _advance(state, migration, names, earlier)
+            told += more
+            if following is not migration:
+                changed[migration.id] = following
+    return _store(state, changed) if changed else state, told
+
+
+def _watch(state: State) -> State:
+    """Migrations go forward once every deployment has been up and, since the start, anything was looked at."""
+    can_go = state.durable.serving and bool(state.observed)
+    if can_go == (state.watched_since_s is not None):
+        return state
+    return replace(state, watched_since_s=state.now_s if can_go else None)
 
 
 def note_versions(state: State) -> State:
@@ -67,32 +84,67 @@ def note_versions(state: State) -> State:
     changed = {}
     for migration in running_migrations(state.durable):
         noted = note_version(migration, state.durable.route_version)
-        if noted != migration:
+        if noted is not migration:
             changed[migration.id] = noted
     return _with_migrations(state, {**state.durable.migrations, **changed}) if changed else state
 
 
-def _advance(state: State, migration: Migration) -> tuple[State, Told]:
+def _waves(
+    migrations: Mapping[str, Migration], changed: Mapping[str, Migration]
+) -> Iterator[tuple[Waves, list[Migration]]]:
+    """Each wave's running migrations, and how the waves before it ended: those in `changed` as they are there.
+
+    A wave is only asked for once the ones before it were gone through: so all of it costs one look at each migration.
+    """
+    in_order = sorted(migrations.values(), key=lambda m: (m.batch, m.wave))
+    for batch, of_batch in groupby(in_order, key=lambda m: m.batch):
+        earlier: Waves = "done"
+        for _, of_wave in groupby(of_batch, key=lambda m: m.wave):
+            wave = list(of_wave)
+            yield earlier, [m for m in wave if m.phase not in OVER]
+            if batch:
+                earlier = _worst(earlier, *(_outcome(changed.get(m.id, m)) for m in wave))
+
+
+def _outcome(migration: Migration) -> Waves:
+    if migration.phase == "done":
+        return "done"
+    return "broken" if migration.phase in OVER else "running"
+
+
+def _worst(*waves: Waves) -> Waves:
+    return "broken" if "broken" in waves else "running" if "running" in waves else "done"
+
+
+def _only_waits(state: State, migration: Migration, names: Collection[str], earlier: Waves) -> bool:
+    """For the waves before its own, as thousands may at a time: nothing else has to be known of it."""
+    return (
+        migration.phase == "planned"
+        and earlier == "running"
+        and migration.tenant in names
+        and migration.destination in state.durable.policies_in_force
+    )
+
+
+def _advance(state: State, migration: Migration, names: Collection[str], earlier: Waves) -> tuple[Migration, Told]:
     told: Told = []
     for _ in range(MOST_STEPS_AT_ONCE):
-        following = step(migration, situation_of(state, migration), state.now_s)
-        if following == migration:
+        following = step(migration, _situation(state, migration, names, earlier), state.now_s)
+        if following is migration:
             break
         told += _tell(migration, following)
-        state = _store(state, following)
         migration = following
-    return state, told
+    return migration, told
 
 
-def _store(state: State, migration: Migration) -> State:
-    after = _with_migrations(state, {**state.durable.migrations, migration.id: migration})
-    if migration.phase not in OVER:
-        return after
-    durable = after.durable
-    if migration.phase == "done":
-        assignments = {**durable.assignments, migration.tenant: {migration.destination: 100}}
-        durable = replace(durable, assignments=assignments)
-    return replace(after, durable=replace(durable, migrations=_kept(durable.migrations)))
+def _store(state: State, changed: Mapping[str, Migration]) -> State:
+    migrations: Mapping[str, Migration] = {**state.durable.migrations, **changed}
+    over = [migration for migration in changed.values() if migration.phase in OVER]
+    if not over:
+        return _with_migrations(state, migrations)
+    moved = {migration.tenant: {migration.destination: 100} for migration in over if migration.phase == "done"}
+    assignments = {**state.durable.assignments, **moved} if moved else state.durable.assignments
+    return replace(state, durable=replace(state.durable, migrations=_kept(migrations), assignments=assignments))
 
 
 def _kept(migrations: Mapping[str, Migration]) -> Mapping[str, Migration]:
@@ -133,51 +185,83 @@ def _because(migration: Migration) -> str:
 
 def situation_of(state: State, migration: Migration) -> Situation:
     """What the state says of the world; None for what it can't say now."""
+    earlier = _earlier_waves(state.durable, migration)
+    return _situation(state, migration, _tenant_names(state.durable), earlier)
+
+
+def _situation(state: State, migration: Migration, names: Collection[str], earlier: Waves) -> Situation:
+    """`names` of the tenants and `earlier` waves: found once for many migrations."""
     durable = state.durable
     stack = durable.stack
     deployments = {d.name: d for d in stack.deployments} if stack else {}
     sources = [name for name in migration.source if name != migration.destination]
     destination = deployments.get(migration.destination)
-    ready = _ready(state, migration.destination)
+    ready = _ready_now(state, migration.destination)
+    at_sources = [_ready(state, name) for name in sources]
     health = [state.health[replica.id] for replica in ready or () if replica.id in state.health]
-    breaker = durable.breakers.get(migration.destination)
     figures = state.migration_figures.get(migration.id)
     from_version = migration.records[-1].from_version if migration.records else 0
     is_current = figures is not None and figures.from_version == from_version
     return Situation(
-        tenant_exists=any(tenant.name == migration.tenant for tenant in tenants(durable)),
+        tenant_exists=migration.tenant in names,
         destination_exists=destination is not None,
         sources_exist=all(name in deployments for name in sources),
-        source_replicas=max((len(_ready(state, name) or ()) for name in sources), default=0),
+        watched_since_s=state.watched_since_s,
+        source_replicas=max(map(len, at_sources), default=0),
+        sources_take_all=any(
+            found and _breaker(durable, name) == "closed" for name, found in zip(sources, at_sources, strict=True)
+        ),
         destination_replicas=None if ready is None else len(ready),
         destination_failing=sum(1 for one in health if one.failures > 0),
         destination_probed=sum(1 for one in health if one.failures == 0 and one.verdict == "ok"),
         destination_ceiling=durable.policies_in_force[destination.name].max_replicas if destination else 1,
-        breaker_is_open=breaker is not None and breaker.state == "open",
+        breaker=_breaker(durable, migration.destination),
         is_in_force=0 < from_version <= state.routes_in_force,
         destination=figures.destination if figures is not None and is_current else None,
+        since_first=figures.since_first if figures is not None and is_current else None,
+        destination_model=durable.served_models.get(migration.destination, ""),
         source=figures.source if figures is not None and is_current else None,
         open_at_sources=_open_streams(state, migration, sources),
         open_at_destination=_open_streams(state, migration, [migration.destination]),
         shadow=state.shadow_reports.get(migration.id),
-        earlier_waves=_earlier_waves(durable, migration),
+        earlier_waves=earlier,
     )
 
 
-def _ready(state: State, deployment: str) -> list[Replica] | None:
-    """None where its backend has not been looked at since the start."""
-    stack = state.durable.stack
-    backend = next((d.backend for d in stack.deployments if d.name == deployment), None) if stack else None
-    seen = state.observed.get(backend) if backend is not None else None
-    if seen is None:
-        return None
+def _breaker(durable: Durable, deployment: str) -> BreakerState:
+    return durable.breakers[deployment].state if deployment in durable.breakers else "closed"
+
+
+def _ready(state: State, deployment: str) -> list[Replica]:
+    """As they are routed to: one that was not looked at since the start may well be as it was routed last.
+
+    And those at a backend that it leaves: they serve until it is up at the other.
+    """
+    found: list[Replica] = []
+    for backend in (_backend(state, deployment), *state.durable.retired):
+        seen = state.observed.get(backend)
+        found += state.durable.routed.get(backend, ()) if seen is None else seen.replicas
     gone = state.durable.evicting
-    return [r for r in seen.replicas if r.deployment == deployment and r.state == "ready" and r.id not in gone]
+    return [r for r in found if r.deployment == deployment and r.state == "ready" and r.id not in gone]
+
+
+def _ready_now(state: State, deployment: str) -> list[Replica] | None:
+    """None where its backend can't be looked at now: an old look proves nothing."""
+    backend = _backend(state, deployment)
+    return _ready(state, deployment) if backend in state.observed and backend not in state.unreachable else None
+
+
+def _backend(state: State, deployment: str) -> str:
+    """ "" where there is no such deployment: the load balancer has no replicas."""
+    stack = state.durable.stack
+    return next((d.backend for d in stack.deployments if d.name == deployment), "") if stack else ""
 
 
 def _open_streams(state: State, migration: Migration, deployments: list[str]) -> int | None:
     seen = state.observed.get(LOAD_BALANCER)
-    if seen is None or seen.open_streams is None or migration.in_force_s is None:
+    if seen is None or seen.open_streams is None or LOAD_BALANCER in state.unreachable:
+        return None
+    if migration.in_force_s is None:
         return None
     if state.now_s < migration.in_force_s + SNAPSHOT_S:
         return None
@@ -185,7 +269,11 @@ def _open_streams(state: State, migration: Migration, deployments: list[str]) ->
 
 
 def _earlier_waves(durable: Durable, migration: Migration) -> Waves:
-    phases = {m.phase for m in durable.migrations.values() if m.batch == migration.batch and m.wave < migration.wave}
-    if not migration.batch or phases <= {"done"}:
+    if not migration.batch or not migration.wave:
         return "done"
-    return "broken" if phases & {"rolled_back", "failed"} else "running"
+    own = (m for m in durable.migrations.values() if m.batch == migration.batch and m.wave < migration.wave)
+    return _worst(*map(_outcome, own))
+
+
+def _tenant_names(durable: Durable) -> Collection[str]:
+    return {tenant.name for tenant in tenants(durable)}

@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 from ..domain import FieldError
 from ..domain.migration import OVER, Migration, MigrationRules, check_rules
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..plugin import Feature
-from ..stack.values import Deployment, Stack, Tenant
-from .routing import assigned
+from ..stack.values import Deployment, Stack
+from .migrating import migrations_by_tenant
+from .routing import assignments
 from .state import Durable
 from .tenancy import tenants
 
 MOST_LINES, MOST_NAMES = 10, 8
 """Of a long list, so much is told."""
+OPTIONS = {"limits": "limit", "shadow_percent": "shadow"}
+"""Of `MigrationRules`' fields those whose option is named otherwise."""
 
 
 def plan_migrations(
@@ -38,15 +40,15 @@ def plan_migrations(
         raise UserError("nothing was served yet; start with `fs serve`")
     _refuse(_check_names(durable, names))
     _refuse(_check_rules(rules.values(), balancer_lacks or {}))
-    known = {tenant.name: tenant for tenant in tenants(durable)}
-    found = [_destination(durable, durable.stack, known[name], to, backends) for name in names]
+    weights = assignments(durable, set(names))
+    found = [_destination(durable, durable.stack, weights[name], to, backends) for name in names]
     _refuse(problem for _, problem in found)
     first = _next_number(durable)
     migrations = tuple(
         Migration(
             f"M{first + index}",
             name,
-            assigned(durable, known[name]),
+            weights[name],
             destination,
             rules[name],
             batch=f"M{first}",
@@ -57,7 +59,7 @@ def plan_migrations(
         )
         for index, (name, (destination, _)) in enumerate(zip(names, found, strict=True))
     )
-    _refuse(_unfit(durable, known, migration) for migration in migrations)
+    _refuse(_unfit(durable, weights[migration.tenant], migration) for migration in migrations)
     return migrations
 
 
@@ -66,23 +68,35 @@ def tenants_at(durable: Durable, deployment: str) -> tuple[str, ...]:
     known = [one.name for one in durable.stack.deployments] if durable.stack else []
     if deployment not in known:
         raise UserError(unknown("deployment", deployment, known))
-    found = tuple(tenant.name for tenant in tenants(durable) if assigned(durable, tenant).get(deployment))
+    weights = assignments(durable, {tenant.name for tenant in tenants(durable)})
+    found = tuple(name for name, shares in weights.items() if shares.get(deployment))
     if not found:
         raise UserError(f"deployment {deployment}: no tenant is there")
     return found
 
 
-def refusal(durable: Durable, migration: Migration) -> str:
-    """Why it can't begin as things are now; "" if it can. What a plan has found right may have changed since."""
-    known = {tenant.name: tenant for tenant in tenants(durable)}
-    if migration.id in durable.migrations:
-        return f"migration {migration.id}: another was asked for at the same moment and has this number; ask again"
-    if migration.tenant not in known:
-        return unknown("tenant", migration.tenant, known)
-    deployments = [one.name for one in durable.stack.deployments] if durable.stack else []
-    if migration.destination not in deployments:
-        return unknown("deployment", migration.destination, deployments)
-    return _running(durable, migration.tenant) or _unfit(durable, known, migration)
+def refusal(durable: Durable, migrations: Sequence[Migration]) -> str:
+    """Why they can't begin as things are now; "" if they can. What a plan has found right may have changed since."""
+    if durable.stack is None:
+        return "nothing was served yet; start with `fs serve`"
+    weights = assignments(durable, {tenant.name for tenant in tenants(durable)})
+    deployments = [one.name for one in durable.stack.deployments]
+    ids = set(durable.migrations)
+    running = {tenant: one.id for tenant, one in migrations_by_tenant(durable).items()}
+    for one in migrations:
+        if one.id in ids:
+            return f"migration {one.id}: another was asked for at the same moment and has this number; ask again"
+        if one.tenant not in weights:
+            return unknown("tenant", one.tenant, weights)
+        if one.destination not in deployments:
+            return unknown("deployment", one.destination, deployments)
+        if one.tenant in running:
+            return _is_running(one.tenant, running[one.tenant])
+        if why := _unfit(durable, weights[one.tenant], one):
+            return why
+        ids.add(one.id)
+        running[one.tenant] = one.id
+    return next(_check_rules([one.rules for one in migrations], {}), "")
 
 
 def find_migration(durable: Durable, name: str) -> Migration:
@@ -95,8 +109,8 @@ def find_migration(durable: Durable, name: str) -> Migration:
     if any(tenant.name == name for tenant in tenants(durable)):
         raise UserError(f"tenant {name}: was never migrated")
     names = sorted({*durable.migrations, *(one.tenant for one in durable.migrations.values())})
-    near = [id for id in durable.migrations if id == name.upper()] or get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; `fs migrate list` shows them"
+    written = name.upper() if name.upper() in durable.migrations else name
+    hint = did_you_mean(written, names) or "; `fs migrate list` shows them"
     raise UserError(f"no migration has the id {name}, and no tenant is named so{hint}")
 
 
@@ -109,14 +123,14 @@ def _check_names(durable: Durable, names: Sequence[str]) -> Iterator[str]:
     if not names:
         yield "name a tenant, or take all of a deployment by --from DEPLOYMENT"
     known = {tenant.name for tenant in tenants(durable)}
-    running = {one.tenant: one.id for one in durable.migrations.values() if one.phase not in OVER}
+    running = migrations_by_tenant(durable)
     for name, times in Counter(names).items():
         if name not in known:
             yield unknown("tenant", name, known)
         elif times > 1:
             yield f"tenant {name}: named {times} times; once is enough"
         elif name in running:
-            yield _is_running(name, running[name])
+            yield _is_running(name, running[name].id)
 
 
 def _check_rules(all_rules: Iterable[MigrationRules], balancer_lacks: Mapping[Feature, str]) -> Iterator[str]:
@@ -124,22 +138,24 @@ def _check_rules(all_rules: Iterable[MigrationRules], balancer_lacks: Mapping[Fe
         try:
             check_rules(rules)
         except FieldError as error:
-            option = error.field.removesuffix("_s").removesuffix("_percent").replace("_", "-")
+            option = OPTIONS.get(error.field) or error.field.removesuffix("_s").replace("_", "-")
             yield f"--{option}: {error.message}"
         if rules.shadow_percent and Feature.SHADOW in balancer_lacks:
             yield f"--shadow: the load balancer can't copy requests: {balancer_lacks[Feature.SHADOW]}; leave it out"
 
 
-def _destination(durable: Durable, stack: Stack, tenant: Tenant, to: str, backends: Collection[str]) -> tuple[str, str]:
+def _destination(
+    durable: Durable, stack: Stack, weights: Mapping[str, int], to: str, backends: Collection[str]
+) -> tuple[str, str]:
     """The deployment that `to` means, and what is wrong with it: one of them is ""."""
     if any(one.name == to for one in stack.deployments):
         return to, ""
     if to not in {*stack.backends, *backends}:
         names = [one.name for one in stack.deployments]
-        near = get_close_matches(to, [*names, *stack.backends], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return "", f"--to {to}: no deployment or backend; {_list('deployments', names, stack.backends)}{hint}"
-    source = _deployments_of(durable, stack, tenant)
+        there = f"deployments {_some(names)}; backends {_some(stack.backends)}"
+        hint = did_you_mean(to, [*names, *stack.backends])
+        return "", f"--to {to}: no deployment or backend; {there}{hint}"
+    source = [one for one in stack.deployments if weights.get(one.name)]
     models = {durable.served_models.get(one.name, "") for one in source}
     fit = [
         one.name
@@ -153,11 +169,6 @@ def _destination(durable: Durable, stack: Stack, tenant: Tenant, to: str, backen
     return "", f"--to {to}: no deployment on backend {to} serves {_and(models)}{_entry(source, to)}"
 
 
-def _deployments_of(durable: Durable, stack: Stack, tenant: Tenant) -> list[Deployment]:
-    weights = assigned(durable, tenant)
-    return [one for one in stack.deployments if weights.get(one.name)]
-
-
 def _entry(source: Sequence[Deployment], backend: str) -> str:
     """What to write to have one."""
     if not source:
@@ -167,10 +178,9 @@ def _entry(source: Sequence[Deployment], backend: str) -> str:
     return f"; add one to fs.yaml: `- {entry}` and run `fs serve`"
 
 
-def _unfit(durable: Durable, known: Mapping[str, Tenant], migration: Migration) -> str:
+def _unfit(durable: Durable, weights: Mapping[str, int], migration: Migration) -> str:
     """Why the destination won't do for this tenant; ""."""
     name, to = migration.tenant, migration.destination
-    weights = assigned(durable, known[name])
     if not weights:
         return f"tenant {name}: it is at no deployment of this stack, so there is nothing to move"
     if all(deployment == to for deployment, percent in weights.items() if percent):
@@ -186,25 +196,12 @@ def _unfit(durable: Durable, known: Mapping[str, Tenant], migration: Migration) 
     return ""
 
 
-def _running(durable: Durable, tenant: str) -> str:
-    for one in durable.migrations.values():
-        if one.tenant == tenant and one.phase not in OVER:
-            return _is_running(tenant, one.id)
-    return ""
-
-
 def _is_running(tenant: str, id: str) -> str:
     return f"tenant {tenant}: is being migrated already, by {id}; see `fs migrate status {id}`"
 
 
 def unknown(what: str, name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{what} {name}: not in this stack; it has {_some(known)}{hint}"
-
-
-def _list(title: str, deployments: Collection[str], backends: Collection[str]) -> str:
-    return f"{title} {_some(deployments)}; backends {_some(backends)}"
+    return f"{what} {name}: not in this stack; it has {_some(known)}{did_you_mean(name, known)}"
 
 
 def _some(names: Collection[str]) -> str:

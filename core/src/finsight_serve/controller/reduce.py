@@ -1,28 +1,29 @@
 """`reduce(state, fact, now)`: the whole of the controller's decisions, pure, one small function per fact."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TypeVar
 
 from ..domain import Event
 from ..domain.audit import AuditEntry
 from ..domain.health import HealthRules, ReplicaHealth, choose_evictions, judge
-from ..plugin import Launch, Replica, RouteTable
+from ..plugin import Launch, Replica
 from . import facts
 from .amendment import obstacles
+from .assignments import heed_file, keep_assignments
 from .auditing import audit
 from .breaking import judge_breakers
-from .migrating import advance_migrations, keep_assignments, note_versions
+from .clock import set_back_by, tell_time
+from .migrating import advance_migrations, note_versions
 from .migration_intents import take_migration_fact
+from .numbering import number_routes, pass_numbers
 from .refusal import Refusal
-from .routing import describe_change, route_table, routed_replicas
+from .routing import describe_change
 from .scaling import follow_schedules, measure_starts
-from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State, Stopping
+from .state import LOAD_BALANCER, Durable, Place, ReplicaKeys, State, Stopping, without
 from .tenancy import drop_ended_keys, keep_added, take_tenant_fact
+from .told import Telling, Told
 from .want import all_deployments_are_ready
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,30 +34,35 @@ class Step:
     refused: str = ""  # why an intent was not taken: then nothing has changed
 
 
-Told = list[tuple[str, str, str]]
 FOLLOW_UPS = (drop_ended_keys, judge_breakers, advance_migrations)
 """What may follow from any fact, in this order: a migration hears of the breakers as they are now."""
 
 
-def reduce(state: State, fact: facts.Fact, now_s: float) -> Step:
-    """The state after `fact`, and what of it people should hear. `now_s` never steps back: the clock may."""
-    before = replace(state, now_s=max(now_s, state.now_s))
+def reduce(state: State, fact: facts.Fact, clock_s: float) -> Step:
+    """The state after `fact`, and what of it people should hear. Its time does not step back, unless the clock is set.
+
+    Two audits: what was asked is its asker's, and what follows from it, or was due anyway, the controller's.
+    """
+    before = tell_time(state, clock_s)
+    told: Told = []
+    if back_s := set_back_by(state, clock_s):
+        told.append(("clock_set_back", "clock", f"by {back_s:.0f} s; what has waited has waited as long as before"))
     try:
-        after, told = (before, []) if isinstance(fact, facts.TimePassed) else _take(before, fact)
+        taken, heard = (before, []) if isinstance(fact, facts.TimePassed) else _take(before, fact)
     except Refusal as refusal:
         return Step(state, refused=str(refusal))
-    after, cut_over = follow_schedules(state, after)
-    told = [*told, *cut_over]
+    taken, cut_over = follow_schedules(state, taken)
+    told += [*heard, *cut_over]
+    after = taken
     for follow_up in FOLLOW_UPS:
         after, more = follow_up(after)
         told += more
-    after = note_versions(_number_routes(before, after))
-    if after.durable.route_version != before.durable.route_version:
-        assert after.table is not None
+    after = note_versions(number_routes(before, after))
+    if after.table is not None and after.durable.route_version != before.durable.route_version:
         reason = describe_change(before.table, after.table)
         told.append(("routes_changed", str(after.durable.route_version), reason))
     events = tuple(Event(after.now_s, kind, subject, reason) for kind, subject, reason in told)
-    return Step(after, events, audit(before.durable, after.durable, by=getattr(fact, "by", ""), at_s=after.now_s))
+    return Step(after, events, (*audit(before, taken, by=getattr(fact, "by", "")), *audit(taken, after, by="")))
 
 
 def _take(state: State, fact: facts.News) -> tuple[State, Told]:
@@ -67,13 +73,15 @@ def _take(state: State, fact: facts.News) -> tuple[State, Told]:
         return take_migration_fact(state, fact)
     match fact:
         case facts.StackChosen():
-            return _choose_stack(state, fact), [("stack_chosen", fact.stack.name, _describe(fact))]
+            return _choose_stack(state, fact)
         case facts.StackAmended():
             return _amend_stack(state, fact)
         case facts.StopAsked():
             return _stop(state, fact)
         case facts.Measured():
             return _measured(state, fact), []
+        case facts.RoutesSeen():
+            return pass_numbers(state, fact.version), []
         case _:
             return _hear(state, fact)
 
@@ -100,8 +108,9 @@ def _describe(fact: facts.StackChosen) -> str:
     return ", ".join(f"{d.name} on {d.backend}" for d in fact.stack.deployments)
 
 
-def _choose_stack(state: State, fact: facts.StackChosen) -> State:
+def _choose_stack(state: State, fact: facts.StackChosen) -> tuple[State, Told]:
     old = state.durable
+    migrations, told = heed_file(old, fact.stack, state.now_s)
     used = fact.stack.backends
     earlier = {**old.retired, **(old.stack.backends if old.stack else {})}
     keys = {
@@ -114,8 +123,9 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> State:
         launches=fact.launches,
         served_models=fact.served_models,
         replica_keys=keys,
-        retired={name: ref for name, ref in earlier.items() if name not in used},
+        retired=without(earlier, used),
         assignments=keep_assignments(old, fact.stack),
+        migrations=migrations,
         added_tenants=keep_added(old, fact.stack),
         cold_starts_s={
             name: starts
@@ -123,7 +133,8 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> State:
             if name in keys and name in old.replica_keys and keys[name] == old.replica_keys[name]
         },
     )
-    return replace(state, durable=durable, stopping=None)
+    after = replace(state, durable=durable, stopping=None)
+    return after, [("stack_chosen", fact.stack.name, _describe(fact)), *told]
 
 
 def _amend_stack(state: State, fact: facts.StackAmended) -> tuple[State, Told]:
@@ -166,7 +177,7 @@ def _see(state: State, fact: facts.Seen) -> tuple[State, Told]:
     after = replace(
         after,
         observed={**state.observed, fact.backend: fact.observed},
-        unreachable=_without(state.unreachable, fact.backend),
+        unreachable=without(state.unreachable, {fact.backend}),
     )
     return _forget_the_gone(after, fact.backend, known, present), told
 
@@ -193,8 +204,8 @@ def _forget_the_gone(state: State, backend: str, known: Collection[str], present
     return replace(
         state,
         durable=replace(state.durable, evicting=evicting, replica_keys=keys),
-        health={name: value for name, value in state.health.items() if name not in gone},
-        load={name: value for name, value in state.load.items() if name not in gone},
+        health=without(state.health, gone),
+        load=without(state.load, gone),
     )
 
 
@@ -215,7 +226,7 @@ def _not_applied(state: State, fact: facts.NotApplied) -> tuple[State, Told]:
 
 def _applied(state: State, fact: facts.Applied) -> tuple[State, Told]:
     told: Told = [("applied", fact.backend or "load balancer", "emptied" if fact.emptied else "the want is in force")]
-    after = replace(state, failing=_without(state.failing, fact.backend))
+    after = replace(state, failing=without(state.failing, {fact.backend}))
     if fact.backend == LOAD_BALANCER:
         after = replace(
             after,
@@ -223,11 +234,11 @@ def _applied(state: State, fact: facts.Applied) -> tuple[State, Told]:
             routes_in_force=fact.route_version or 0,
         )
     if fact.emptied and fact.backend in after.durable.retired:
-        retired = {name: ref for name, ref in after.durable.retired.items() if name != fact.backend}
+        retired = without(after.durable.retired, {fact.backend})
         after = replace(
             after,
-            durable=replace(after.durable, retired=retired, routed=_without(after.durable.routed, fact.backend)),
-            observed={name: seen for name, seen in after.observed.items() if name != fact.backend},
+            durable=replace(after.durable, retired=retired, routed=without(after.durable.routed, {fact.backend})),
+            observed=without(after.observed, {fact.backend}),
         )
     if after.stopping is not None and fact.emptied:
         after = replace(after, stopping=_stopped_at(after.stopping, fact.backend))
@@ -244,7 +255,7 @@ def _stop(state: State, fact: facts.StopAsked) -> tuple[State, Told]:
     """Asked again, it goes on where it was, and keeps no more than before."""
     old = state.stopping
     stopping = Stopping(fact.keep) if old is None else replace(old, keep=old.keep & fact.keep)
-    return replace(state, stopping=stopping), [("stopping", "stack", "asked to stop")] if old is None else []
+    return replace(state, stopping=stopping), [("stopping", "stack", "asked to stop")] if old != stopping else []
 
 
 def _stopped_at(stopping: Stopping, backend: str) -> Stopping:
@@ -270,7 +281,7 @@ def _probed(state: State, fact: facts.Probed) -> tuple[State, Told]:
     return _evict(after, replica.deployment, told)
 
 
-def _tell_probe(replica_id: str, health: ReplicaHealth, rules: HealthRules) -> tuple[str, str, str]:
+def _tell_probe(replica_id: str, health: ReplicaHealth, rules: HealthRules) -> Telling:
     if health.verdict == "ok":
         return "probe_ok", replica_id, "answers again"
     if health.busy:
@@ -298,27 +309,3 @@ def _evict(state: State, deployment: str, told: Told) -> tuple[State, Told]:
     ]
     evicting = {**state.durable.evicting, **{one: places[one] for one in chosen}}
     return replace(state, durable=replace(state.durable, evicting=evicting)), told
-
-
-def _number_routes(before: State, after: State) -> State:
-    """A new number for a route table that differs from the last one, also across restarts; with what it routes to."""
-    if after.durable.stack is None:
-        return after
-    if before.table is not None and (before.durable, before.observed) == (after.durable, after.observed):
-        return after
-    table = route_table(after)
-    digest = sha256(_fingerprint(table)).hexdigest()
-    if digest == after.durable.route_sha256:
-        return replace(after, table=table)
-    version = after.durable.route_version + 1
-    durable = replace(after.durable, route_version=version, route_sha256=digest, routed=routed_replicas(after))
-    return replace(after, durable=durable, table=replace(table, version=version))
-
-
-def _fingerprint(table: RouteTable) -> bytes:
-    """Of what it routes; its number and where copies go are no part of that."""
-    return repr((table.routes, table.replicas, sorted(table.upstream_keys.items()))).encode()
-
-
-def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
-    return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping

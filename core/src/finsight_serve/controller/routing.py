@@ -1,11 +1,13 @@
 """The route table: what each tenant was assigned, what it is being moved to, and what can answer now. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from ..domain.routing import overlay
+from ..domain.migration import Migration, weights
+from ..domain.routing import WHOLE, overlay
+from ..domain.wording import counted
 from ..plugin import Limits, Replica, Route, RouteTable
 from ..stack.values import Tenant
-from .migrating import running_migrations, weights_while_migrating
+from .migrating import migrations_by_tenant
 from .state import LOAD_BALANCER, Durable, State
 from .tenancy import tenants
 
@@ -21,14 +23,13 @@ def route_table(state: State) -> RouteTable:
         key=lambda replica: (replica.deployment, replica.id),
     )
     admits = _admits(durable, {replica.deployment for replica in replicas})
-    shadows = {m.tenant: m.rules.shadow_percent for m in running_migrations(durable) if m.phase == "shadowing"}
-    moving = weights_while_migrating(durable)
+    moving, known = migrations_by_tenant(durable), _all_of(durable)
     return RouteTable(
-        tuple(_route(durable, tenant, moving, admits, shadows.get(tenant.name, 0)) for tenant in tenants(durable)),
+        tuple(_route(durable, tenant, moving.get(tenant.name), known, admits) for tenant in tenants(durable)),
         tuple(replicas),
         {name: keys.previous for name, keys in durable.replica_keys.items()},
         durable.route_version,
-        state.shadow_socket if shadows else "",
+        state.shadow_socket if any(map(_shadow_percent, moving.values())) else "",
     )
 
 
@@ -43,7 +44,7 @@ def describe_change(before: RouteTable | None, after: RouteTable) -> str:
     shown = changed[:CHANGES_SHOWN]
     if len(changed) > len(shown):
         shown.append(f"{len(changed) - len(shown)} more tenants")
-    return "; ".join([f"{len(after.replicas)} ready replicas routed", *shown])
+    return "; ".join([f"{counted(len(after.replicas), 'ready replica')} routed", *shown])
 
 
 def describe_weights(weights: Mapping[str, int]) -> str:
@@ -51,21 +52,36 @@ def describe_weights(weights: Mapping[str, int]) -> str:
     return ", ".join(f"{name or 'refused'} {percent} %" for name, percent in weights.items()) or "refused"
 
 
-def assigned(
-    durable: Durable, tenant: Tenant, moving: Mapping[str, Mapping[str, int]] | None = None
-) -> Mapping[str, int]:
+def assignments(durable: Durable, names: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+    """The weights of those of `names` that are tenants, as `assigned` says of one."""
+    moving, known = migrations_by_tenant(durable), _all_of(durable)
+    found = (tenant for tenant in tenants(durable) if tenant.name in names)
+    return {tenant.name: _assigned(durable, tenant, moving.get(tenant.name), known) for tenant in found}
+
+
+def assigned(durable: Durable, tenant: Tenant) -> Mapping[str, int]:
     """A tenant's weights, adding up to 100: a migration's, else what it was moved to, else its own deployment.
 
-    `moving`: `weights_while_migrating`, for who asks of many tenants.
+    Where the stack has none of these any more it is where a migration is to bring it; with no migration, nowhere: {}.
     """
+    return _assigned(durable, tenant, migrations_by_tenant(durable).get(tenant.name), _all_of(durable))
+
+
+def _all_of(durable: Durable) -> Mapping[str, int]:
+    """The stack's deployments, as if each of them admitted all."""
     assert durable.stack is not None
-    known = {deployment.name for deployment in durable.stack.deployments}
-    moving = weights_while_migrating(durable) if moving is None else moving
-    own = moving.get(tenant.name) or durable.assignments.get(tenant.name) or {}
-    left = overlay(own, dict.fromkeys(known, 100), ())  # without what the stack has no more
-    if left:
+    return {deployment.name: WHOLE for deployment in durable.stack.deployments}
+
+
+def _assigned(
+    durable: Durable, tenant: Tenant, migration: Migration | None, known: Mapping[str, int]
+) -> Mapping[str, int]:
+    own = weights(migration) if migration else durable.assignments.get(tenant.name, {})
+    if own and (left := overlay(own, known, ())):  # without what the stack has no more
         return left
-    return {tenant.deployment: 100} if tenant.deployment in known else {}
+    if tenant.deployment in known:
+        return {tenant.deployment: WHOLE}
+    return {migration.destination: WHOLE} if migration and migration.destination in known else {}
 
 
 def routed_replicas(state: State) -> Mapping[str, tuple[Replica, ...]]:
@@ -105,17 +121,21 @@ def _admits(durable: Durable, with_replicas: set[str]) -> Mapping[str, int]:
 def _route(
     durable: Durable,
     tenant: Tenant,
-    moving: Mapping[str, Mapping[str, int]],
+    migration: Migration | None,
+    known: Mapping[str, int],
     admits: Mapping[str, int],
-    shadow_percent: int,
 ) -> Route:
-    weights = assigned(durable, tenant, moving)
-    models = {durable.served_models.get(name) for name in weights}
+    given = _assigned(durable, tenant, migration, known)
+    models = {durable.served_models.get(name) for name in given}
     spare = [name for name, percent in admits.items() if percent == 100 and models == {durable.served_models.get(name)}]
     return Route(
         tenant.name,
         durable.tenant_key_sha256.get(tenant.name, ()),
-        overlay(weights, admits, spare),
+        overlay(given, admits, spare),
         Limits(tenant.max_ongoing_requests, tenant.requests_per_s, tenant.tokens_per_minute),
-        shadow_percent,
+        _shadow_percent(migration),
     )
+
+
+def _shadow_percent(migration: Migration | None) -> int:
+    return migration.rules.shadow_percent if migration and migration.phase == "shadowing" else 0

@@ -10,13 +10,14 @@ from ..plugin import Observed
 from ..schedule import cut_overs, next_cut_over, policy_at, situation_at
 from ..stack.values import Deployment
 from .state import Durable, State
+from .told import Telling, Told
 
 STARTS_KEPT = 5
 LATE_AFTER_S = 5.0
 """A cut-over that was acted on later than this says so: the controller was away at the window's edge."""
 
 
-def follow_schedules(before: State, after: State) -> tuple[State, list[tuple[str, str, str]]]:
+def follow_schedules(before: State, after: State) -> tuple[State, Told]:
     """What holds at `after.now_s` is put in force; (kind, deployment, reason) of every change."""
     stack = after.durable.stack
     if stack is None:
@@ -80,7 +81,7 @@ def _policy_now(durable: Durable, deployment: Deployment, now_s: float) -> Autos
 
 def _tell(
     before: State, after: State, deployment: Deployment, old: AutoscalingPolicy, new: AutoscalingPolicy
-) -> tuple[str, str, str]:
+) -> Telling:
     changes = ", ".join(_changes(old, new))
     if _policies(before.durable).get(deployment.name) != deployment.policy:
         return "policy_changed", deployment.name, changes

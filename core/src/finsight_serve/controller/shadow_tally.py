@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import ceil
 from statistics import median
 
+from ..domain.figures import nearest_rank
 from ..domain.shadow import ShadowReport
 from .shadow_answers import Answer
 
@@ -22,10 +22,16 @@ class _Speeds:
 
 class Tally:
     def __init__(self) -> None:
-        self.begun = 0  # pairs, ended or not
+        self._begun = 0  # pairs, ended or not
+        self.places = 0  # taken by copies that are read or asked now
         self._counts = ShadowReport()
         self._speeds: deque[_Speeds] = deque(maxlen=REMEMBERED_PAIRS)
         self._report: ShadowReport | None = self._counts
+
+    def begin(self) -> int:
+        """Another pair. Its number, from 0."""
+        self._begun += 1
+        return self._begun - 1
 
     def add(self, source: Answer | None, destination: Answer | None, *, at_temperature_0: bool) -> None:
         """None for an answer that failed."""
@@ -79,9 +85,7 @@ def _pace(tokens: int | None, duration_s: float) -> float | None:
 
 
 def _p95(values: Iterable[float]) -> float | None:
-    """By nearest rank."""
-    ranked = sorted(values)
-    return ranked[ceil(0.95 * len(ranked)) - 1] if ranked else None
+    return nearest_rank(sorted(values), 0.95)
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -31,7 +31,8 @@ from .probing import Target
 from .shadow_answers import Answer, AnswerReader
 from .shadow_tally import Tally
 
-CONCURRENT_PAIRS = 8  # of all tenants together; further copies are dropped
+CONCURRENT_PAIRS = 16  # of all migrations together; further copies are dropped
+PAIRS_PER_MIGRATION = 4  # so that one whose replicas hang leaves the others some
 LARGEST_BODY_BYTES = 8 * 2**20  # what nginx takes of a client, unless told otherwise
 PAIR_TIMEOUT_S = 300.0
 COMPARED_PATHS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
@@ -63,8 +64,7 @@ class _Shadow:
     tally: Tally
 
     def next_targets(self) -> tuple[Target, Target]:
-        turn = self.tally.begun
-        self.tally.begun += 1
+        turn = self.tally.begin()
         sources, destinations = self.pair.sources, self.pair.destinations
         return sources[turn % len(sources)], destinations[turn % len(destinations)]
 
@@ -116,23 +116,30 @@ class Shadower:
 
     async def _take(self, request: Request, shadow: _Shadow, tasks: TaskGroup) -> None:
         has_replicas = shadow.pair.sources and shadow.pair.destinations
-        if not has_replicas or request.url.path not in COMPARED_PATHS or not self._takes_place():
+        if not has_replicas or request.url.path not in COMPARED_PATHS or not self._takes_place(shadow.tally):
             shadow.tally.drop()
             return
         copy = await _read_copy(request)
         if copy is None:
-            self._places.release()
+            self._give_place_back(shadow.tally)
             shadow.tally.drop()
         else:
             tasks.start_soon(self._compare, shadow, copy)
 
-    def _takes_place(self) -> bool:
+    def _takes_place(self, tally: Tally) -> bool:
         """Before the body is read: what is read and not asked yet must be bounded too."""
+        if tally.places >= PAIRS_PER_MIGRATION:
+            return False
         try:
             self._places.acquire_nowait()
         except anyio.WouldBlock:
             return False
+        tally.places += 1
         return True
+
+    def _give_place_back(self, tally: Tally) -> None:
+        tally.places -= 1
+        self._places.release()
 
     async def _compare(self, shadow: _Shadow, copy: _Copy) -> None:
         answers: dict[str, Answer | None] = {}
@@ -151,7 +158,7 @@ class Shadower:
         except Exception as error:  # its text might quote an answer
             self._say(f"a pair of shadow {shadow.pair.migration_id} raised {type(error).__name__}")
         finally:
-            self._places.release()
+            self._give_place_back(shadow.tally)
 
     async def _ask(self, target: Target, copy: _Copy) -> Answer | None:
         """None for whatever is no whole answer with a 2xx; nothing is asked again."""

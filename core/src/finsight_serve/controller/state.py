@@ -1,7 +1,8 @@
 """The controller's state: what is stored (durable) and what the outside world said last (volatile)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..domain import AutoscalingPolicy
 from ..domain.breaker import Breaker
@@ -11,6 +12,8 @@ from ..domain.migration import Migration
 from ..domain.shadow import ShadowReport
 from ..plugin import Launch, Observed, Replica, RouteTable
 from ..stack.values import PluginRef, Stack, Tenant
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class MigrationFigures:
     destination: Figures = field(default_factory=Figures)
     source: Figures = field(default_factory=Figures)  # before anything is moved: the tenant's of the last day
     from_version: int = 0  # of the route table since which they count; 0 before anything is moved
+    since_first: Figures | None = None  # the destination's of all steps: what was begun in one may fail in another
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,16 @@ class State:
     routes_in_force: int = 0  # version of the route table that the load balancer was given last
     shadow_socket: str = ""  # where copies of requests are to go
     stopping: Stopping | None = None
+    watched_since_s: float | None = None  # when migrations could go forward again; None: not now
     now_s: float = 0.0
 
 
 LOAD_BALANCER = ""
 """The load balancer's place in maps keyed by backend: no backend can have an empty name."""
+
+
+def without(mapping: Mapping[str, V], names: Collection[str]) -> Mapping[str, V]:
+    """The same object where it has none of them: what has not changed is then seen at a glance."""
+    if not any(name in mapping for name in names):
+        return mapping
+    return {name: value for name, value in mapping.items() if name not in names}

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..domain import Event
-from ..domain.migration import Migration, explain, weights
+from ..domain.breaker import Breaker, BreakerState
+from ..domain.migration import Migration, Phase, explain, weights
 from ..plugin import Ceiling, Replica
 from ..stack.values import Stack
 from ..store import Totals
@@ -35,8 +36,10 @@ class DeploymentStatus:
     running: float | None  # requests, summed over the replicas that say
     waiting: float | None
     cold_start_s: float | None  # the longest of the last measured starts
-    breaker: str  # "closed", "half open" or "open", and why
+    breaker: str  # "closed", "half-open" or "open", and why
     next_cut_over: str  # when, and what happens then; "" where the policy has no schedule
+    breaker_state: BreakerState = "closed"
+    breaker_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,17 @@ class TenantStatus:
     routed_to: str  # now: "chat 90 %, chat-local 10 %"
     has_key: bool
     open_requests: int | None
+    weights: Mapping[str, int] = field(default_factory=dict)  # the same as numbers; what is refused by the name ""
 
 
 @dataclass(frozen=True)
 class MigrationStatus:
     id: str
     tenant: str
-    destination: str
-    phase: str
-    percent: int  # of the tenant's requests that go to the destination
+    to: str
+    phase: Phase
+    percent: int  # of the tenant's requests that go there
+    paused: bool
     reason: str
 
 
@@ -181,7 +186,8 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
     own = [replica for replica in replicas if replica.deployment == name]
     running = [replica.running for replica in own if replica.running is not None]
     waiting = [replica.waiting for replica in own if replica.waiting is not None]
-    numbers = prescaled(state.durable, name) if name in state.durable.policies_in_force else deployment.policy
+    breaker = state.durable.breakers.get(name, Breaker())
+    numbers = prescaled(state.durable).get(name, deployment.policy)
     return DeploymentStatus(
         name,
         deployment.backend,
@@ -193,22 +199,27 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
         sum(running) if running else None,
         sum(waiting) if waiting else None,
         cold_start_s(state.durable, name),
-        _breaker(state, name),
+        _describe_breaker(breaker),
         describe_next_cut_over(state.durable, deployment, state.now_s),
+        breaker.state,
+        breaker.reason,
     )
 
 
-def _breaker(state: State, deployment: str) -> str:
-    breaker = state.durable.breakers.get(deployment)
-    if breaker is None or breaker.state == "closed":
-        return "closed"
-    return f"{breaker.state.replace('_', ' ')}: {breaker.reason}"
+def _describe_breaker(breaker: Breaker) -> str:
+    return "closed" if breaker.state == "closed" else f"{breaker.state.replace('_', '-')}: {breaker.reason}"
 
 
 def _migration(migration: Migration) -> MigrationStatus:
-    percent = weights(migration).get(migration.destination, 0)
-    phase = migration.phase.replace("_", " ") + (" (paused)" if migration.paused else "")
-    return MigrationStatus(migration.id, migration.tenant, migration.destination, phase, percent, migration.reason)
+    return MigrationStatus(
+        migration.id,
+        migration.tenant,
+        migration.destination,
+        migration.phase,
+        weights(migration).get(migration.destination, 0),
+        migration.paused,
+        migration.reason,
+    )
 
 
 def _tenants(state: State) -> tuple[TenantStatus, ...]:
@@ -225,6 +236,7 @@ def _tenants(state: State) -> tuple[TenantStatus, ...]:
             describe_weights(routes[tenant.name]),
             bool(keys.get(tenant.name)),
             None if streams is None else count[tenant.name],
+            dict(routes[tenant.name]),
         )
         for tenant in tenants(state.durable)
     )

@@ -5,13 +5,12 @@ back. One that is added under its name begins with a key of its own.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from typing import TypeVar
 
 from ..domain.migration import OVER
+from ..errors import did_you_mean
 from ..stack.model import MAX_NAME, check_name
 from ..stack.values import Stack, Tenant
 from ..stack.wording import suggest
@@ -25,10 +24,8 @@ from .facts import (
     TenantRemoved,
 )
 from .refusal import Refusal
-from .state import Durable, State
-
-Told = list[tuple[str, str, str]]
-V = TypeVar("V")
+from .state import Durable, State, without
+from .told import Told
 
 MAX_KEYS = 5
 """Of one tenant at a time: more would be rotations that nobody finishes."""
@@ -45,7 +42,7 @@ def tenants(durable: Durable) -> tuple[Tenant, ...]:
 def keep_added(old: Durable, new: Stack) -> Mapping[str, Tenant]:
     """Those that the newly chosen file does not name: it has taken the others over, and they leave with it."""
     taken_over = {tenant.name for tenant in new.tenants} & old.added_tenants.keys()
-    return _without(old.added_tenants, taken_over) if taken_over else old.added_tenants
+    return without(old.added_tenants, taken_over)
 
 
 def is_in_file(durable: Durable, name: str) -> bool:
@@ -57,9 +54,8 @@ def find_tenant(durable: Durable, name: str) -> Tenant:
     known = {tenant.name: tenant for tenant in tenants(durable)}
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=1)
-    few = f"it has {', '.join(known)}" if len(known) <= FEW else "`fs tenant list` shows them"
-    raise Refusal(f"tenant {_shown(name)}: not in this stack; " + (f"did you mean {near[0]}?" if near else few))
+    all_of_them = f"; it has {', '.join(known)}" if len(known) <= FEW else "; `fs tenant list` shows them"
+    raise Refusal(f"tenant {_shown(name)}: not in this stack{did_you_mean(name, known) or all_of_them}")
 
 
 def describe_limits(tenant: Tenant) -> str:
@@ -69,7 +65,7 @@ def describe_limits(tenant: Tenant) -> str:
         "at a time": tenant.max_ongoing_requests,
         "tokens/min": tenant.tokens_per_minute,
     }
-    return ", ".join(f"{limit:g} {unit}" for unit, limit in said.items() if limit is not None) or "no limits"
+    return ", ".join(f"{limit:,.13g} {unit}" for unit, limit in said.items() if limit is not None) or "no limits"
 
 
 def take_tenant_fact(state: State, fact: TenantFact) -> tuple[State, Told]:
@@ -112,7 +108,7 @@ def _add(durable: Durable, fact: TenantAdded) -> tuple[Durable, Told]:
     after = replace(
         _hold_keys(cleared, name, (fact.key_sha256,)),
         added_tenants={**durable.added_tenants, name: fact.tenant},
-        assignments=_without(durable.assignments, {name}),
+        assignments=without(durable.assignments, {name}),
     )
     return after, [("tenant_added", name, f"on {fact.tenant.deployment}, {describe_limits(fact.tenant)}")]
 
@@ -138,10 +134,10 @@ def _remove(durable: Durable, name: str) -> tuple[Durable, Told]:
     _refuse_while_moved(durable, name)
     after = replace(
         _hold_keys(durable, name, ()),
-        added_tenants=_without(durable.added_tenants, {name}),
-        assignments=_without(durable.assignments, {name}),
+        added_tenants=without(durable.added_tenants, {name}),
+        assignments=without(durable.assignments, {name}),
     )
-    after = replace(after, tenant_key_sha256=_without(after.tenant_key_sha256, {name}))
+    after = replace(after, tenant_key_sha256=without(after.tenant_key_sha256, {name}))
     return after, [("tenant_removed", name, "and its keys")]
 
 
@@ -194,7 +190,7 @@ def drop_ended_keys(state: State) -> tuple[State, Told]:
         if len(kept) != len(held):
             keys[name] = kept
             told.append(("tenant_key_ended", name, f"a rotated key's grace is over; {len(kept)} left"))
-    after = replace(durable, tenant_key_sha256=keys, key_ends_s=_without(durable.key_ends_s, ended))
+    after = replace(durable, tenant_key_sha256=keys, key_ends_s=without(durable.key_ends_s, ended))
     return replace(state, durable=after), told
 
 
@@ -214,7 +210,7 @@ def _of_file(durable: Durable) -> tuple[Tenant, ...]:
 def _hold_keys(durable: Durable, name: str, keys: tuple[str, ...]) -> Durable:
     """`keys` and no others; what was noted of those that go is forgotten."""
     gone = set(durable.tenant_key_sha256.get(name, ())) - set(keys)
-    ends = _without(durable.key_ends_s, gone) if gone else durable.key_ends_s
+    ends = without(durable.key_ends_s, gone)
     return replace(durable, tenant_key_sha256={**durable.tenant_key_sha256, name: keys}, key_ends_s=ends)
 
 
@@ -234,7 +230,7 @@ def _check_name(name: str) -> None:
 
 def _shown(name: str) -> str:
     """What is too long for a name may be a key."""
-    return name if len(name) <= MAX_NAME else f"{name[:3]}…"
+    return (name or "''") if len(name) <= MAX_NAME else f"{name[:3]}…"
 
 
 def _check_limits(tenant: Tenant) -> None:
@@ -257,7 +253,3 @@ def _refuse_while_moved(durable: Durable, name: str) -> None:
 
 def _say_earlier(earlier: tuple[str, ...], fate: str) -> str:
     return f"earlier keys {fate}" if earlier else "it had none"
-
-
-def _without(mapping: Mapping[str, V], names: Collection[str]) -> Mapping[str, V]:
-    return {key: value for key, value in mapping.items() if key not in names}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from ..domain import AutoscalingPolicy
 from ..plugin import KEY_HASHES_ENV, DeploymentSpec, RouteTable
 from ..stack.values import Deployment, Stack
 from .migrating import prescaled
@@ -25,7 +26,8 @@ def want(state: State) -> Wants:
         return Wants({}, None)
     if state.stopping is not None:
         return _want_nothing(state, stack)
-    backends = {name: deployment_specs(state.durable, stack, name) for name in stack.backends}
+    specs = _specs(state.durable, stack)
+    backends = {name: _on(stack, name, specs) for name in stack.backends}
     if state.durable.retired and all_deployments_are_ready(state, stack):
         backends |= {name: () for name in state.durable.retired}
     return Wants(backends, state.table or route_table(state))
@@ -54,15 +56,24 @@ def all_deployments_are_ready(state: State, stack: Stack) -> bool:
 
 
 def deployment_specs(durable: Durable, stack: Stack, backend: str) -> tuple[DeploymentSpec, ...]:
-    return tuple(_spec(durable, deployment) for deployment in stack.deployments if deployment.backend == backend)
+    return _on(stack, backend, _specs(durable, stack))
 
 
-def _spec(durable: Durable, deployment: Deployment) -> DeploymentSpec:
+def _specs(durable: Durable, stack: Stack) -> Mapping[str, DeploymentSpec]:
+    policies = prescaled(durable)
+    return {one.name: _spec(durable, one, policies[one.name]) for one in stack.deployments}
+
+
+def _on(stack: Stack, backend: str, specs: Mapping[str, DeploymentSpec]) -> tuple[DeploymentSpec, ...]:
+    return tuple(specs[one.name] for one in stack.deployments if one.backend == backend)
+
+
+def _spec(durable: Durable, deployment: Deployment, policy: AutoscalingPolicy) -> DeploymentSpec:
     launch = durable.launches[deployment.name]
     env = {**launch.env, KEY_HASHES_ENV: _accepted_hashes(durable.replica_keys[deployment.name])}
     place = Place(deployment.backend, deployment.name)
     evict = frozenset(replica_id for replica_id, at in durable.evicting.items() if at == place)
-    return DeploymentSpec(deployment.name, replace(launch, env=env), prescaled(durable, deployment.name), evict)
+    return DeploymentSpec(deployment.name, replace(launch, env=env), policy, evict)
 
 
 def _accepted_hashes(keys: ReplicaKeys) -> str:

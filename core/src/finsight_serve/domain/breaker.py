@@ -94,7 +94,7 @@ def _while_open(breaker: Breaker, rules: BreakerRules, is_dead: bool, now_s: flo
     """Time alone tries it again, so that one that can't be measured is not shut out for ever."""
     if is_dead or now_s < breaker.since_s + open_for_s(breaker, rules):
         return breaker
-    reason = f"open for {now_s - breaker.since_s:.0f} s; gets {rules.half_open_percent} % of its share"
+    reason = f"was open for {now_s - breaker.since_s:.0f} s; gets {rules.half_open_percent} % of its share"
     return Breaker("half_open", now_s, breaker.openings, reason)
 
 
@@ -144,6 +144,7 @@ def _fault(breaker: Breaker, rules: BreakerRules, figures: Figures | None, now_s
     if rate is not None and figures.requests >= bounds.error_requests and rate >= rules.error_rate:
         return f"{bad} {of} failed or broke off ({100 * rate:.3g} %, limit {100 * rules.error_rate:.3g} %)"
     slowest_s, ttft_s = rules.ttft_p95_s, figures.ttft_p95_s
-    if slowest_s is not None and ttft_s is not None and figures.requests >= bounds.ttft_requests and ttft_s > slowest_s:
-        return f"time to first token p95 is {ttft_s:.3g} s {of} (limit {slowest_s:g} s)"
+    if slowest_s is not None and ttft_s is not None and figures.timed >= bounds.ttft_requests and ttft_s > slowest_s:
+        timed = f"of {figures.timed} requests in {seen_s:.0f} s"
+        return f"time to first token p95 is {ttft_s:.3g} s {timed} (limit {slowest_s:g} s)"
     return ""

@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Literal, get_args
 
+from ..errors import did_you_mean
 from .figures import Figures
 
 Metric = Literal["error_rate", "failed", "truncated", "ttft_p50", "ttft_p95", "other_finish", "other_text"]
@@ -16,7 +16,16 @@ Verdict = Literal["ok", "exceeded", "unknown"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 SHARES: frozenset[Metric] = frozenset({"error_rate", "other_finish", "other_text"})
 COUNTS: frozenset[Metric] = frozenset({"failed", "truncated"})
+OF_FAILURES: frozenset[Metric] = frozenset({"error_rate", "failed", "truncated"})
 OF_THE_SHADOW: frozenset[Metric] = frozenset({"other_finish", "other_text"})
+
+TIMES_AS_MANY, AND_MORE, FROM_REQUESTS = 2.0, 5, 20
+"""Refused or given up may be twice as many as at the sources, and five more; of fewer requests a share is no share.
+
+A tenant's own mistakes go with it, so that only the difference speaks against the destination. More than twice and five
+more is hardly chance, at any number of requests: where as many as at the source are to be expected, one of 3,900 draws
+(Poisson, at the worst number) has so many.
+"""
 
 COMPARISON = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*(.*?)\s*", re.IGNORECASE)
 AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%|x|ms|s|)")
@@ -42,9 +51,7 @@ def split_comparison(text: str) -> tuple[str, str, str] | None:
 
 
 def no_such_metric(name: str, metrics: Sequence[str]) -> str:
-    near = get_close_matches(name, metrics, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"no metric named {name}; there are {', '.join(metrics)}{hint}"
+    return f"no metric named {name}; there are {', '.join(metrics)}{did_you_mean(name, metrics)}"
 
 
 def parse_limit(text: str) -> Limit:
@@ -98,6 +105,36 @@ def check(limit: Limit, destination: Figures | None, reference: Figures | None, 
     return _check_time(limit, destination, reference, min_requests)
 
 
+def check_answers(destination: Figures, references: Sequence[Figures]) -> tuple[Finding, ...]:
+    """What speaks against a destination without a limit: many more answers of no use to the client than at the sources.
+
+    Of several references, the one with the most of them is gone by; without one, many are neither good nor bad.
+    Empty where all is well.
+    """
+    known_ones = [one for one in references if one.newest >= FROM_REQUESTS]
+    kinds = {
+        "were refused (4xx)": lambda figures: figures.refused,
+        "were given up by the client before the first byte": lambda figures: figures.given_up,
+    }
+    found = (_check_kind(what, count_of, destination, known_ones) for what, count_of in kinds.items())
+    return tuple(finding for finding in found if finding)
+
+
+def _check_kind(
+    what: str, count_of: Callable[[Figures], int], destination: Figures, references: Sequence[Figures]
+) -> Finding | None:
+    count, of = count_of(destination), destination.newest
+    evidence = f"{count} of {of} requests {what}"
+    if count <= AND_MORE:
+        return None
+    if not references:
+        return Finding("unknown", f"{evidence}, and too little was seen at the source to compare with")
+    share = max(count_of(one) / one.newest for one in references)
+    if count <= TIMES_AS_MANY * share * of + AND_MORE:
+        return None
+    return Finding("exceeded", f"{evidence}, at the source {100 * share:.3g} %")
+
+
 def check_share(limit: Limit, bad: int, seen: int, min_seen: int, what: str) -> Finding:
     is_exceeded = exceeds(limit, bad, seen, min_seen)
     if seen < min_seen and not is_exceeded:
@@ -126,14 +163,14 @@ def _check_time(limit: Limit, destination: Figures, reference: Figures | None, m
     reference_s = _time_s(limit.metric, reference) if reference else None
     if min_requests == 0 and (found_s is None or (reference_s is None and limit.relative)):
         return known(limit, False, "nothing was asked that could be compared, and no request was waited for")
-    if destination.requests < min_requests:
-        return unknown(limit, f"{destination.requests} of {min_requests} requests seen")
+    if destination.timed < min_requests:
+        return unknown(limit, f"{destination.timed} of {min_requests} requests seen")
     if found_s is None:
         return unknown(limit, "no time to first token was seen")
     if not limit.relative:
         return known(limit, found_s > limit.at_most, f"{found_s * 1000:.0f} ms")
-    if reference is None or reference_s is None or reference.requests < min_requests:
-        seen = reference.requests if reference else 0
+    if reference is None or reference_s is None or reference.timed < min_requests:
+        seen = reference.timed if reference else 0
         return unknown(limit, f"too little was seen at the source to compare with ({seen} of {min_requests} requests)")
     evidence = f"{found_s * 1000:.0f} ms, the source {reference_s * 1000:.0f} ms"
     return known(limit, found_s > limit.at_most * reference_s, evidence)

@@ -16,6 +16,8 @@ def overlay(weights: Mapping[str, int], admits: Mapping[str, int], spare: Sequen
     that admit all, in proportion to their weights; else to `spare` in equal parts; else it is refused. The order of
     `weights` stays, so that a share grows and shrinks in its place.
     """
+    if all(admits.get(name, 0) >= WHOLE for name in weights):  # as nearly always, and of thousands of tenants
+        return {name: percent for name, percent in weights.items() if percent}
     through = {name: _admitted(percent, admits.get(name, 0)) for name, percent in weights.items()}
     left = sum(weights.values()) - sum(through.values())
     takers = {name: percent for name, percent in weights.items() if percent and admits.get(name, 0) >= WHOLE}

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..env import Env
+from ..errors import did_you_mean
 from ..plugin import ControlLoop, Engine, HealthProbe, Kind, LoadBalancer, Orchestrator
 from .error import PluginError, describe
 from .events import Events
@@ -122,9 +122,7 @@ class Host:
         names = self.names(kind)
         if not names:
             return f"no {label(kind)} named {name} is installed, and no other either; `fs plugins list` shows what is"
-        near = get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"no {label(kind)} named {name} is installed; installed: {', '.join(names)}{hint}"
+        return f"no {label(kind)} named {name} is installed; installed: {', '.join(names)}{did_you_mean(name, names)}"
 
 
 def label(kind: Kind) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from ..domain.figures import nearest_rank
 from ..env import Clock
 from ..errors import UserError
 
@@ -183,6 +184,7 @@ def summarise(rate_rps: float, start_s: float, step_s: float, answers: Sequence[
     """By nearest rank: of fewer than 100 answers the worst one is the p99."""
     good = [answer for answer in answers if not answer.fault]
     latencies = [answer.latency_s for answer in good]
+    p99_ttft_s = nearest_rank(sorted(answer.ttft_s for answer in good), 0.99)
     ends = [(answer.planned_s + answer.latency_s, -1) for answer in good]
     change, peak = 0, 0
     for _, step in sorted([*((answer.planned_s, 1) for answer in good), *ends]):
@@ -192,7 +194,7 @@ def summarise(rate_rps: float, start_s: float, step_s: float, answers: Sequence[
         rate_rps=rate_rps,
         requests=len(answers),
         failed=len(answers) - len(good),
-        p99_ttft_s=_nearest_rank([answer.ttft_s for answer in good], 0.99),
+        p99_ttft_s=math.inf if p99_ttft_s is None else p99_ttft_s,
         mean_latency_s=sum(latencies) / len(latencies) if latencies else math.inf,
         ongoing=sum(latencies) / step_s,
         peak_ongoing=peak,
@@ -202,10 +204,6 @@ def summarise(rate_rps: float, start_s: float, step_s: float, answers: Sequence[
 
 def _open_at(at_s: float, answers: Sequence[Answer]) -> int:
     return sum(answer.planned_s <= at_s < answer.planned_s + answer.latency_s for answer in answers)
-
-
-def _nearest_rank(values: Sequence[float], share: float) -> float:
-    return sorted(values)[math.ceil(share * len(values)) - 1] if values else math.inf
 
 
 def describe(trial: Trial, held: bool) -> str:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain import FieldError
 from ..domain.hours import Hours, TradingHours
-from ..errors import one_line
+from ..errors import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
@@ -58,8 +57,7 @@ def find_exchange(name: str) -> Exchange:
 
     names = get_calendar_names()
     if name not in names:
-        near = get_close_matches(name.upper(), names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; market identifier codes look like XNYS, XLON, XTKS"
+        hint = did_you_mean(name.upper(), names) or "; market identifier codes look like XNYS, XLON, XTKS"
         raise FieldError("exchange", f"no exchange calendar is named {name}{hint}")
     try:
         calendar = _calendar(name, date(COVERED_BY_ALL, 1, 1), date(COVERED_BY_ALL, 12, 31))

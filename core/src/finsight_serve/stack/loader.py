@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..errors import did_you_mean
 from ..host import Host, PluginError, label
 from ..plugin import Kind
 from .document import Document, read_document
@@ -190,8 +191,7 @@ class _Plugins:
             return
         known = sorted({*names, *self._host.names("orchestrator")})
         message = f"no backend named {name}; configured or installed: {', '.join(known) or 'none'}"
-        near = suggest(name, known)
-        self._report(path, message + (near if "did you mean" in near else ""))
+        self._report(path, message + did_you_mean(name, known))
 
     def _only(self, kind: Kind, path: Path) -> str | None:
         """The one plugin of a kind; where there are several, the file has to say which."""

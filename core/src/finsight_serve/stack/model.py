@@ -12,6 +12,9 @@ from .python_policies import REFERENCE
 
 NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 MAX_NAME = 40
+MAX_REQUESTS_PER_S = 10**6
+MAX_TOKENS_PER_MINUTE = 10**12
+"""Far above what anything serves, and exact wherever it is counted."""
 
 SCHEDULE_EXAMPLE = [{"name": "market-hours", "calendar": {"exchange": "XNYS"}, "min_replicas": 2, "lead_s": "measured"}]
 
@@ -109,10 +112,11 @@ class TenantEntry(Entry):
     """The deployment that answers it."""
     max_ongoing_requests: Annotated[int, Field(ge=1)] | None = None
     """Requests in work at a time; more are answered 429. No limit unless given."""
-    requests_per_s: Annotated[float, Field(gt=0)] | None = None
+    requests_per_s: Annotated[float, Field(gt=0, le=MAX_REQUESTS_PER_S)] | None = None
     """Requests begun per second; more are answered 429. No limit unless given."""
-    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Prompt and completion tokens per minute; while they are used up it is answered 429. No limit unless given."""
+    tokens_per_minute: Annotated[int, Field(ge=1, le=MAX_TOKENS_PER_MINUTE)] | None = None
+    """Prompt and completion tokens per minute; while they are used up it is answered 429. No limit unless given. Of a
+    stream that reports no usage the chunks count as completion tokens, and the prompt as none."""
 
 
 class PolicyEntry(Entry):

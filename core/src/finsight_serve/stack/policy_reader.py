@@ -16,9 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import one_line
+from ..errors import did_you_mean, one_line
 from ..policy import AutoscalingPolicy, as_policy
-from .wording import suggest
 
 Answer = dict[str, Any]
 """{"policies": {NAME: fields}, "others": {NAME: why it is no policy}}, or {"error": why the module can't be read}."""
@@ -45,9 +44,8 @@ def _missing(module: str, folder: Path) -> str:
         spec = importlib.util.find_spec(".".join(names[:depth]))
         if spec is None:
             beside = [found.name for found in pkgutil.iter_modules(path or [str(folder)])]
-            near = suggest(name, beside)
             where = f"{folder} and on the Python path" if path is None else path[0]
-            return f"no module named {module}: looked in {where}" + (near if "did you mean" in near else "")
+            return f"no module named {module}: looked in {where}{did_you_mean(name, beside)}"
         if depth < len(names) and spec.submodule_search_locations is None:
             return f"no module named {module}: {'.'.join(names[:depth])} is a file, not a folder of modules"
         path = list(spec.submodule_search_locations or ())

@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..domain import FieldError
+from ..errors import did_you_mean
 from .problem import Path
 
 TYPES = {
@@ -61,8 +61,7 @@ def _explain_union(members: Sequence[ErrorDetails], schema: Mapping[str, Any], p
     *first, last = dict.fromkeys([*words, *types])
     wanted = f"{', '.join(first)} or {last}" if first else last
     found = members[0]["input"]
-    near = get_close_matches(str(found), words, n=1)
-    return f"must be {wanted}, found {_found(found, schema, path)}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"must be {wanted}, found {_found(found, schema, path)}{did_you_mean(str(found), words)}"
 
 
 def _expected(detail: ErrorDetails) -> list[str]:
@@ -85,17 +84,12 @@ def _explain_one(detail: ErrorDetails, path: Path, schema: Mapping[str, Any]) ->
     else:
         message = detail["msg"].replace("Input should", "must", 1).replace(" should ", " must ")
         message = message.replace("at least 1 item after validation, not 0", "at least 1 item")
-        near = get_close_matches(str(found), _expected(detail), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        yield path, f"{message}, found {_found(found, schema, path)}{hint}"
+        yield path, f"{message}, found {_found(found, schema, path)}{did_you_mean(str(found), _expected(detail))}"
 
 
 def suggest(found: str, allowed: Sequence[str]) -> str:
     """ "; did you mean x?", or all that is allowed if nothing is near."""
-    near = get_close_matches(found, allowed, n=1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; allowed: {', '.join(allowed)}" if allowed else ""
+    return did_you_mean(found, allowed) or (f"; allowed: {', '.join(allowed)}" if allowed else "")
 
 
 def allowed_keys(schema: Mapping[str, Any], path: Path) -> list[str]:

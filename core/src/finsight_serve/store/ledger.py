@@ -39,6 +39,7 @@ class Ledger:
             self._db.close()
             raise StoreError(f"{folder / FILE_NAME}: written by an older version; the next `fs serve` upgrades it")
         self._db.call_now(lambda db: db.execute(f"PRAGMA cache_size = -{CACHE_KIB}"))
+        self._newest_version: int | None = None  # not looked for yet
 
     def cursor(self) -> str:
         """Where the load balancer's log is to be read on from; "" at first."""
@@ -47,35 +48,40 @@ class Ledger:
     async def add(self, requests: Sequence[Request]) -> None:
         """Idempotent: a request that comes twice is one row. The cursor moves in the same transaction."""
         await self._db.call(_add, requests)
+        if self._newest_version is not None:
+            self._newest_version = max(self._newest_version, *(request.route_version for request in requests), 0)
+
+    def newest_version(self) -> int:
+        """The highest number of a route table by which a request was routed; 0 where there is none."""
+        if self._newest_version is None:
+            self._newest_version = self._db.call_now(_newest_version)
+        return self._newest_version
 
     def totals(
         self,
         *,
         since_s: float = 0.0,
-        until_s: float = float("inf"),
         tenant: str | None = None,
         deployment: str | None = None,
-        from_version: int = 0,
-        until_version: int | None = None,
     ) -> tuple[Totals, ...]:
-        """By tenant and deployment, of requests that began in [since_s, until_s) and were routed by such a version.
+        """By tenant and deployment, of requests that began at `since_s` or later.
 
         A deployment "" is none: the request was refused, or belongs to nobody.
         """
-        return self.totals_of(Selection(tenant, deployment, from_version, until_version, since_s, until_s))
+        return self.totals_of(Selection(tenant, deployment, since_s=since_s))
 
     def totals_of(self, selection: Selection) -> tuple[Totals, ...]:
         return self._db.call_now(select_totals, selection)
 
     def usage(
-        self, from_s: float, until_s: float, *, tenant: str | None = None, deployment: str | None = None
+        self, since_s: float, until_s: float, *, tenant: str | None = None, deployment: str | None = None
     ) -> tuple[Usage, ...]:
-        """By tenant and deployment, of requests that began in [from_s, until_s)."""
-        return self._db.call_now(select_usage, Selection(tenant, deployment, since_s=from_s, until_s=until_s))
+        """By tenant and deployment, of requests that began in [since_s, until_s)."""
+        return self._db.call_now(select_usage, Selection(tenant, deployment, since_s=since_s, until_s=until_s))
 
-    def window(self, deployment: str, ended_after_s: float) -> Figures:
-        """Of the newest 5,000 that ended after that, if there were more."""
-        return self._db.call_now(select_window, deployment, ended_after_s)
+    def window(self, deployment: str, ended_after_s: float, *, began_after_s: float = 0.0) -> Figures:
+        """Of the newest 5,000 that ended, and began, after that, if there were more."""
+        return self._db.call_now(select_window, deployment, ended_after_s, began_after_s)
 
     def figures(
         self,
@@ -83,11 +89,10 @@ class Ledger:
         deployments: Collection[str],
         *,
         from_version: int = 0,
-        until_version: int | None = None,
         since_s: float = 0.0,
     ) -> Figures:
         """Of one tenant at those deployments together; the counts are exact, times are of each one's newest 5,000."""
-        selection = Selection(tenant, None, from_version, until_version, since_s)
+        selection = Selection(tenant, from_version=from_version, since_s=since_s)
         return self._db.call_now(select_figures, selection, deployments)
 
     def rows(self, selection: Selection = EVERYTHING) -> Iterator[Row]:
@@ -119,6 +124,10 @@ def _schema(db: sqlite3.Connection) -> int:
 def _cursor(db: sqlite3.Connection) -> str:
     row = db.execute("SELECT value FROM cursor").fetchone()
     return str(row[0]) if row else ""
+
+
+def _newest_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(route_version), 0) FROM tally").fetchone()[0])
 
 
 def _add(db: sqlite3.Connection, requests: Sequence[Request]) -> None:

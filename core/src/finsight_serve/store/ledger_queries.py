@@ -2,11 +2,12 @@
 
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..domain.figures import Figures
+from ..domain.figures import Figures, nearest_rank
 
 PAGE_ROWS = 10_000
 NEWEST_ROWS = 5_000
@@ -135,36 +136,39 @@ def _where(selection: Selection, *conditions: str) -> tuple[str, list[Any]]:
     return " AND ".join((*conditions, *(condition for condition, _ in given))), [value for _, value in given]
 
 
-JUDGED = """outcome IN ('complete', 'truncated', 'failed') AND NOT (replica = '' AND status BETWEEN 400 AND 499)"""
-"""Not given up by the client, not turned away at the edge, and somebody saw the end."""
-SEEN = "ended_s, outcome <> 'complete', CASE WHEN outcome = 'complete' AND status < 400 THEN ttft_s END, outcome"
-Seen = tuple[float, int, float | None, str]
+JUDGED = """CASE outcome WHEN 'client_closed' THEN replica <> '' AND ttft_s IS NULL AND duration_s IS NOT NULL
+             WHEN 'unknown' THEN 0 ELSE NOT (replica = '' AND status BETWEEN 400 AND 499) END"""
+"""Somebody saw the end, and it was neither turned away at the edge nor closed by a client who had had a part of it."""
+SEEN = """ended_s,
+          CASE WHEN outcome = 'client_closed' THEN 'given_up'
+               WHEN outcome = 'complete' AND status BETWEEN 400 AND 499 THEN 'refused' ELSE outcome END,
+          CASE WHEN outcome = 'client_closed' THEN duration_s WHEN outcome = 'complete' AND status < 400 THEN ttft_s END
+       """
+BAD = frozenset({"failed", "truncated"})
+Seen = tuple[float, str, float | None]
+"""When it ended, what became of it, and for how long its first byte was waited for."""
 
 
-def select_window(db: sqlite3.Connection, deployment: str, ended_after_s: float) -> Figures:
-    seen: list[tuple[Any, ...]] = db.execute(
-        f"""SELECT {SEEN}, completion_tokens FROM request
-            WHERE deployment = ? AND ended_s > ? AND {JUDGED} ORDER BY ended_s DESC LIMIT ?""",
-        (deployment, ended_after_s, NEWEST_ROWS),
+def select_window(db: sqlite3.Connection, deployment: str, ended_after_s: float, began_after_s: float) -> Figures:
+    seen: list[Seen] = db.execute(
+        f"""SELECT {SEEN} FROM request
+            WHERE deployment = ? AND ended_s > ? AND started_s > ? AND {JUDGED} ORDER BY ended_s DESC LIMIT ?""",
+        (deployment, ended_after_s, began_after_s, NEWEST_ROWS),
     ).fetchall()
-    return _figures(
-        [row[:4] for row in seen],
-        requests=len(seen),
-        failed=sum(row[3] == "failed" for row in seen),
-        truncated=sum(row[3] == "truncated" for row in seen),
-        completion_tokens=sum(row[4] or 0 for row in seen),
-    )
+    kinds = Counter(kind for _, kind, _ in seen)
+    requests = kinds.total() - kinds["given_up"]
+    return _figures(seen, requests=requests, failed=kinds["failed"], truncated=kinds["truncated"])
 
 
 def select_figures(db: sqlite3.Connection, selection: Selection, deployments: Collection[str]) -> Figures:
     """Counts are exact, whatever the ledger holds; percentiles are of each deployment's newest."""
     seen: list[Seen] = []
-    counts = [0, 0, 0, 0]
+    counts = [0, 0, 0]
     for name in deployments:
         one = Selection(**{**vars(selection), "deployment": name})
-        names = ("complete", "turned_away", "failed", "truncated", "completion_tokens")
-        for _, _, complete, away, failed, truncated, tokens in _sums(db, one, names):
-            more = (complete - away + failed + truncated, failed, truncated, tokens)
+        names = ("complete", "turned_away", "failed", "truncated")
+        for _, _, complete, away, failed, truncated in _sums(db, one, names):
+            more = (complete - away + failed + truncated, failed, truncated)
             counts = [have + add for have, add in zip(counts, more, strict=True)]
         where, given = _where(one, "started_s >= ?", "started_s < ?", JUDGED)
         order = "route_version DESC, ended_s DESC" if selection.from_version else "started_s DESC"
@@ -172,24 +176,25 @@ def select_figures(db: sqlite3.Connection, selection: Selection, deployments: Co
             f"SELECT {SEEN} FROM request WHERE {where} ORDER BY {order} LIMIT ?",
             (selection.since_s, selection.until_s, *given, NEWEST_ROWS),
         ).fetchall()
-    requests, failed, truncated, tokens = counts
-    seen.sort(reverse=True)
-    return _figures(seen, requests=requests, failed=failed, truncated=truncated, completion_tokens=tokens)
+    requests, failed, truncated = counts
+    return _figures(seen, requests=requests, failed=failed, truncated=truncated)
 
 
-def _figures(newest_first: Sequence[Any], **counts: int) -> Figures:
-    in_a_row = next((n for n, row in enumerate(newest_first) if not row[1]), len(newest_first))
-    ttfts = sorted(row[2] for row in newest_first if row[2] is not None)
+def _figures(seen: Sequence[Seen], **counts: int) -> Figures:
+    # by good and bad, too: which of those that end in one millisecond is the newest must not depend on their rows
+    newest_first = sorted(((ended_s, kind in BAD) for ended_s, kind, _ in seen if kind != "given_up"), reverse=True)
+    in_a_row = next((n for n, (_, is_bad) in enumerate(newest_first) if not is_bad), len(newest_first))
+    waits_s = sorted(wait_s for _, _, wait_s in seen if wait_s is not None)
+    kinds = Counter(kind for _, kind, _ in seen)
     return Figures(
         **counts,
         failures_in_a_row=in_a_row,
-        ttft_p50_s=nearest_rank(ttfts, 0.50),
-        ttft_p95_s=nearest_rank(ttfts, 0.95),
+        ttft_p50_s=nearest_rank(waits_s, 0.50),
+        ttft_p95_s=nearest_rank(waits_s, 0.95),
+        newest=len(seen),
+        refused=kinds["refused"],
+        given_up=kinds["given_up"],
     )
-
-
-def nearest_rank(ascending: Sequence[float], share: float) -> float | None:
-    return ascending[max(1, math.ceil(share * len(ascending))) - 1] if ascending else None
 
 
 def select_page(db: sqlite3.Connection, selection: Selection, after: tuple[float, str]) -> list[Row]:

@@ -70,7 +70,7 @@ class Store:
         return self._db.call_now(_events, last)
 
     def audit(self, *, last: int, subject: str = "") -> tuple[AuditEntry, ...]:
-        """The newest `last` entries whose subject contains `subject`, oldest first."""
+        """The newest `last` entries whose subject contains `subject` as whole words, oldest first."""
         return self._db.call_now(_audit, last, subject)
 
     def backup(self, target: Path) -> None:
@@ -104,8 +104,8 @@ def _audit(db: sqlite3.Connection, last: int, subject: str) -> tuple[AuditEntry,
         return ()  # an older version wrote it, and who only reads brings nothing up to date
     rows = db.execute(
         """SELECT at_s, "by", action, subject, "before", "after" FROM audit
-           WHERE instr(subject, ?) > 0 ORDER BY id DESC LIMIT ?""",
-        (subject, last),
+           WHERE instr(' ' || subject || ' ', ?) > 0 ORDER BY id DESC LIMIT ?""",
+        (f" {subject} " if subject else "", last),
     ).fetchall()
     return tuple(AuditEntry(*row) for row in reversed(rows))
 

@@ -84,6 +84,12 @@ async def ask(
         return await http.post(PATH, json=dict(body or {}), headers={"X-Session-Id": session} if session else {})
 
 
+async def answer_with(balancer: LoadBalancer, status: int) -> httpx.Response | None:
+    """None for one of another status: to be waited for."""
+    answer = await ask(balancer)
+    return answer if answer.status_code == status else None
+
+
 async def read_ledger(balancer: LoadBalancer, after: str, count: int, deadline_s: float = 10.0) -> list[Request]:
     """The next `count` lines after a cursor."""
     requests: list[Request] = []

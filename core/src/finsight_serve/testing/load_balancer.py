@@ -11,7 +11,7 @@ import pytest
 
 from ..env import Env
 from ..plugin import REFUSED, Feature, LoadBalancer, Replica, RouteTable
-from .balancing import DEPLOYMENT, PATH, TENANT, UPSTREAM_KEY, ask, client, read_ledger, table
+from .balancing import DEPLOYMENT, PATH, TENANT, UPSTREAM_KEY, answer_with, ask, client, read_ledger, table
 from .tenancy import TenancyConformance
 from .waiting import snapshot_when, wait_for
 
@@ -123,7 +123,7 @@ class LoadBalancerConformance(TenancyConformance):
         async with client(balancer) as http, http.stream("POST", PATH, json={"hold": True}) as held:
             assert held.status_code == 200
             assert (await ask(balancer)).status_code == 429
-        await wait_for(lambda: _is_status(balancer, 200), what="room after the stream has ended")
+        await wait_for(lambda: answer_with(balancer, 200), what="room after the stream has ended")
 
     @pytest.mark.anyio
     async def test_ledger_has_each_request(
@@ -176,7 +176,3 @@ async def _refuses(balancer: LoadBalancer) -> bool:
 
 def _is_longer(seen: list[int], count: int) -> bool:
     return len(seen) > count
-
-
-async def _is_status(balancer: LoadBalancer, status: int) -> bool:
-    return (await ask(balancer)).status_code == status

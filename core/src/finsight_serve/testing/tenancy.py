@@ -14,7 +14,18 @@ import httpx
 import pytest
 
 from ..plugin import REFUSED, Feature, LoadBalancer, Replica
-from .balancing import CLIENT_KEY, DEPLOYMENT, PATH, TENANT, LoadBalancerSetting, ask, client, read_ledger, table
+from .balancing import (
+    CLIENT_KEY,
+    DEPLOYMENT,
+    PATH,
+    TENANT,
+    LoadBalancerSetting,
+    answer_with,
+    ask,
+    client,
+    read_ledger,
+    table,
+)
 from .waiting import wait_for
 
 SESSIONS = 60
@@ -45,9 +56,9 @@ class TenancyConformance(LoadBalancerSetting):
         await balancer.apply(balancer.compile(table(*replicas, tokens_per_minute=60)))
         usage = {"prompt_tokens": 50, "total_tokens": 62, "completion_tokens": 12}
         assert (await ask(balancer, body={"usage": usage})).status_code == 200
-        refused = await wait_for(lambda: _answer(balancer, 429), what="the charge of an answer's tokens")
+        refused = await wait_for(lambda: answer_with(balancer, 429), what="the charge of an answer's tokens")
         assert 1 <= _refusal_s(refused) <= 2
-        await wait_for(lambda: _answer(balancer, 200), what="room once the tokens are paid back")
+        await wait_for(lambda: answer_with(balancer, 200), what="room once the tokens are paid back")
 
     @pytest.mark.anyio
     async def test_refused_share_is_503_with_retry_after(
@@ -133,11 +144,6 @@ def _refusal_s(answer: httpx.Response) -> int:
     """How long a 429 says to wait."""
     assert answer.status_code == 429
     return int(answer.headers["retry-after"])
-
-
-async def _answer(balancer: LoadBalancer, status: int) -> httpx.Response | None:
-    answer = await ask(balancer)
-    return answer if answer.status_code == status else None
 
 
 async def _place(balancer: LoadBalancer, session: str) -> int | None:

@@ -35,10 +35,10 @@ class Replicas:
 
     def describe(self, record: Record) -> Replica:
         address = f"{HOST}:{record.port}"
+        if record.draining:  # one that was told to go and has gone is no failure
+            return Replica(record.id, record.deployment, address, "draining")
         if not self.is_alive(record):
             return Replica(record.id, record.deployment, "", "failed", self.read_reason(record.id))
-        if record.draining:
-            return Replica(record.id, record.deployment, address, "draining")
         if record.ready:
             return Replica(record.id, record.deployment, address, "ready")
         return Replica(record.id, record.deployment, "", "starting")

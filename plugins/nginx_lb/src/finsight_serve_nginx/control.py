@@ -23,6 +23,7 @@ class Open:
     pid: int  # of the worker that serves it
     started_s: float
     route_version: int = 0
+    counted_out: bool = False  # its client has the whole answer, and it is no longer counted against the limit
 
 
 class Control:

@@ -39,7 +39,7 @@ def outcome(row: Mapping[str, str]) -> Outcome:
         return "truncated"
     is_stream, is_web_page = (row["type"].startswith(kind) for kind in ("text/event-stream", "text/html"))
     # a page is no answer of OpenAI's API: something else stands at the replica's address
-    return "truncated" if by_replica and (is_web_page or is_stream and not row["done"]) else "complete"
+    return "truncated" if by_replica and (is_web_page or (is_stream and not row["done"])) else "complete"
 
 
 def parse(line: bytes, cursor: str) -> Request | None:

@@ -2,12 +2,14 @@
 
 from .explanation import explain
 from .orders import pause, request_rollback, resume
-from .rules import STEPS, check_rules, default_steps
+from .rules import check_rules, default_steps
+from .shadow_proof import shadow_limits
 from .split import weights
 from .transitions import note_version, step
-from .values import OVER, Migration, MigrationRules, Phase, ShiftRecord, Situation, Waves
+from .values import NOT_BEGUN, OVER, STEPS, Migration, MigrationRules, Phase, ShiftRecord, Situation, Waves
 
 __all__ = [
+    "NOT_BEGUN",
     "OVER",
     "STEPS",
     "Migration",
@@ -23,6 +25,7 @@ __all__ = [
     "pause",
     "request_rollback",
     "resume",
+    "shadow_limits",
     "step",
     "weights",
 ]

@@ -1,6 +1,7 @@
 """What a migration is doing and what it waits for, in sentences."""
 
-from .proof import awaited, broken, findings, needed_replicas
+from ..wording import counted, span
+from .proof import awaited, broken, findings, needed_replicas, waited_s
 from .split import percent
 from .values import OVER, Migration, Phase, Situation
 
@@ -21,21 +22,21 @@ def explain(migration: Migration, situation: Situation | None, now_s: float) -> 
     waits = awaited(migration, situation, now_s)
     lines += [f"waits: {sentence}" for sentence in waits]
     lines += [f"holds: {found.evidence}" for found in findings(migration, situation) if found.verdict == "ok"]
-    if waits and not migration.paused and (deadline := _deadline(migration, now_s)):
+    if waits and not migration.paused and (deadline := _deadline(migration, situation, now_s)):
         lines.append(deadline)
     return tuple(lines)
 
 
 def _heading(migration: Migration, situation: Situation | None) -> str:
     rules, to = migration.rules, migration.destination
-    back = " and ".join(f"{share}% {name}" for name, share in migration.source.items())
-    step = f"step {migration.step + 1} of {len(rules.steps)}: {percent(migration)}% of {migration.tenant}'s requests"
+    back = " and ".join(f"{share} % {name}" for name, share in migration.source.items())
+    step = f"step {migration.step + 1} of {len(rules.steps)}: {percent(migration)} % of {migration.tenant}'s requests"
     needed = needed_replicas(migration, situation) if situation else migration.prescale_replicas
     headings: dict[Phase, str] = {
         "planned": f"planned: {migration.tenant} to {to}",
-        "preparing": f"preparing: {to} grows to {needed} ready replicas; nothing is moved yet",
+        "preparing": f"preparing: {to} grows to {counted(needed, 'ready replica')}; nothing is moved yet",
         "probing": f"probing: every replica of {to} is asked; nothing is moved yet",
-        "shadowing": f"shadowing: copies of {rules.shadow_percent}% are compared; nothing is moved yet",
+        "shadowing": f"shadowing: copies of {rules.shadow_percent} % are compared; nothing is moved yet",
         "shifting": f"{step} go to {to}",
         "draining": f"draining: all requests go to {to}; streams that began elsewhere end there",
         "rolling_back": f"rolling back to {back}; streams that began at {to} end there",
@@ -46,7 +47,7 @@ def _heading(migration: Migration, situation: Situation | None) -> str:
     return headings[migration.phase]
 
 
-def _deadline(migration: Migration, now_s: float) -> str:
+def _deadline(migration: Migration, situation: Situation, now_s: float) -> str:
     rules = migration.rules
     ends = {
         "preparing": (rules.prepare_deadline_s, "gives up"),
@@ -59,4 +60,5 @@ def _deadline(migration: Migration, now_s: float) -> str:
     if migration.phase not in ends:
         return ""
     deadline_s, what = ends[migration.phase]
-    return f"otherwise {what} in {max(0.0, deadline_s - (now_s - migration.since_s)):.0f} s"
+    left_s = max(0.0, deadline_s - waited_s(migration.since_s, situation, now_s))
+    return f"otherwise {what} in {span(left_s)}"

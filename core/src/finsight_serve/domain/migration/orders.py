@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from .transitions import begin_rollback, end
-from .values import OVER, Migration
+from .values import NOT_BEGUN, OVER, Migration
 
 
 def pause(migration: Migration, now_s: float) -> Migration:
@@ -14,14 +14,18 @@ def pause(migration: Migration, now_s: float) -> Migration:
     return migration if migration.paused else replace(migration, paused=True, paused_s=now_s)
 
 
-def resume(migration: Migration, now_s: float) -> Migration:
-    """As if the time between had not been: neither deadlines nor the hold of a step have come nearer."""
+def resume(migration: Migration, now_s: float, watched_since_s: float | None = None) -> Migration:
+    """As if the time between had not been: neither deadlines nor the hold of a step have come nearer.
+
+    Nor has any time been before `watched_since_s`, as in `Situation`.
+    """
     _check_running(migration)
     if not migration.paused:
         return migration
 
     def moved_on(moment_s: float) -> float:
-        return moment_s + now_s - max(moment_s, migration.paused_s)
+        counts_from_s = moment_s if watched_since_s is None else max(moment_s, watched_since_s)
+        return counts_from_s + now_s - max(counts_from_s, migration.paused_s)
 
     return replace(
         migration,
@@ -37,7 +41,7 @@ def request_rollback(migration: Migration, reason: str, now_s: float) -> Migrati
     _check_running(migration)
     if migration.phase == "rolling_back":
         return migration
-    if migration.phase in ("planned", "preparing", "probing"):
+    if migration.phase in NOT_BEGUN:
         return end(migration, "rolled_back", f"{reason}; nothing was moved", now_s)
     return begin_rollback(migration, reason, now_s)
 

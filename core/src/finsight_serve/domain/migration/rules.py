@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from ..field_error import FieldError
 from ..limit import OF_THE_SHADOW
-from .values import MigrationRules
+from ..wording import span
+from .values import STEPS, MigrationRules
 
-STEPS = (1, 10, 50, 100)
 PATIENCE_S = 600.0
 
 
@@ -15,7 +15,7 @@ def check_rules(rules: MigrationRules) -> None:
     """Raises `FieldError` naming the first field whose value makes no sense."""
     _check_steps(rules.steps)
     if not (math.isfinite(rules.hold_s) and rules.hold_s >= 0):
-        raise FieldError("hold_s", f"must be a number of seconds of at least 0, found {rules.hold_s:g}")
+        raise FieldError("hold_s", f"must be a time of at least 0, as 60s, found {rules.hold_s:g}")
     if rules.min_requests < 0:
         raise FieldError("min_requests", f"must be at least 0, found {rules.min_requests}")
     if rules.min_requests == 0 and rules.shadow_percent:
@@ -25,13 +25,12 @@ def check_rules(rules: MigrationRules) -> None:
     for name in ("prepare_deadline_s", "step_deadline_s", "drain_deadline_s"):
         value = getattr(rules, name)
         if not (math.isfinite(value) and value > 0):
-            raise FieldError(name, f"must be a number of seconds greater than 0, found {value:g}")
+            raise FieldError(name, f"must be a time greater than 0, as 15m, found {value:g}")
     if not rules.shadow_percent and (lone := [limit.metric for limit in rules.limits if limit.metric in OF_THE_SHADOW]):
         raise FieldError("limits", f"{lone[0]} is seen in the shadow alone: have one, as --shadow 5%, or leave it out")
     if rules.hold_s >= rules.step_deadline_s:
-        raise FieldError(
-            "hold_s", f"must be less than step_deadline_s ({rules.step_deadline_s:g}), found {rules.hold_s:g}"
-        )
+        most = span(rules.step_deadline_s)
+        raise FieldError("hold_s", f"must be less than --step-deadline ({most}), found {span(rules.hold_s)}")
 
 
 def default_steps(requests_per_s: float, min_requests: int, patience_s: float = PATIENCE_S) -> tuple[int, ...]:

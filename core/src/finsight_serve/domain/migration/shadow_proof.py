@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..figures import Figures
-from ..limit import Finding, Limit, check, check_share, exceeds, known, unknown
+from ..limit import OF_THE_SHADOW, Finding, Limit, check, check_share, exceeds, known, unknown
 from ..shadow import ShadowReport
 
 UNLESS_LIMITED = (
@@ -24,7 +24,12 @@ def compared(report: ShadowReport) -> int:
 
 
 def check_shadow(limits: Sequence[Limit], report: ShadowReport, min_pairs: int) -> tuple[Finding, ...]:
-    """One finding for each limit that copies can be judged by, the standing ones (`UNLESS_LIMITED`) included.
+    """One finding for each of `shadow_limits`."""
+    return tuple(_check(limit, report, min_pairs) for limit in shadow_limits(limits))
+
+
+def shadow_limits(limits: Sequence[Limit]) -> tuple[Limit, ...]:
+    """What copies are judged by: the given ones that they can be, and what holds beside them (`UNLESS_LIMITED`).
 
     An absolute time is left to the real requests: copies come on top of them, at another load.
     """
@@ -32,11 +37,14 @@ def check_shadow(limits: Sequence[Limit], report: ShadowReport, min_pairs: int) 
     # who says how many may fail has said it, as a share or as a count
     covered = given | ({"error_rate"} if "failed" in given else set())
     standing = tuple(limit for limit in UNLESS_LIMITED if limit.metric not in covered)
-    found = (_check(limit, report, min_pairs) for limit in (*limits, *standing))
-    return tuple(one for one in found if one)
+    return (*(limit for limit in limits if _is_seen(limit)), *standing)
 
 
-def _check(limit: Limit, report: ShadowReport, min_pairs: int) -> Finding | None:
+def _is_seen(limit: Limit) -> bool:
+    return limit.metric in ("error_rate", "failed", *OF_THE_SHADOW) or (limit.metric == "ttft_p95" and limit.relative)
+
+
+def _check(limit: Limit, report: ShadowReport, min_pairs: int) -> Finding:
     pairs = compared(report)
     if limit.metric in ("error_rate", "failed"):
         return check(limit, Figures(pairs, report.failed), None, min_pairs)
@@ -48,9 +56,7 @@ def _check(limit: Limit, report: ShadowReport, min_pairs: int) -> Finding | None
         return known(
             limit, is_exceeded, f"{report.other_text} of {report.at_temperature_0} texts at temperature 0 differ"
         )
-    if limit.metric == "ttft_p95" and limit.relative:
-        ratio = report.ttft_p95_ratio
-        if ratio is None or pairs < min_pairs:
-            return unknown(limit, f"{pairs} of {min_pairs} pairs seen")
-        return known(limit, ratio > limit.at_most, f"{ratio:.2f}x of the source")
-    return None
+    ratio = report.ttft_p95_ratio
+    if ratio is None or pairs < min_pairs:
+        return unknown(limit, f"{pairs} of {min_pairs} pairs seen")
+    return known(limit, ratio > limit.at_most, f"{ratio:.2f}x of the source")

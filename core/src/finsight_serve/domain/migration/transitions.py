@@ -1,14 +1,26 @@
 """From one phase to the next: what follows from a migration, a look at the world and the time.
 
 The phases only go forward (preparing and probing may alternate, under one deadline), and every phase but `planned` has
-a deadline: so every migration that is not paused ends. Where something can't be known, it waits. A rollback that would
-take the tenant from its only deployment goes forward instead.
+a deadline: so every migration that is not paused ends. Where something can't be known, it waits. While the stack is not
+up, or not looked at, nothing goes forward and no time passes; limits and the breaker still take a step back. A rollback
+that would take the tenant from its only deployment goes forward instead.
 """
 
 from dataclasses import replace
 
 from ..figures import Figures
-from .proof import awaited, broken, findings, is_in_force, lost, needed_replicas, seen_at_destination, with_reference
+from ..wording import counted, span
+from .proof import (
+    awaited,
+    broken,
+    findings,
+    is_in_force,
+    is_late,
+    lost,
+    needed_replicas,
+    seen_at_destination,
+    with_reference,
+)
 from .shadow_proof import compared
 from .split import percent
 from .values import Migration, Phase, ShiftRecord, Situation
@@ -49,7 +61,7 @@ def _planned(migration: Migration, situation: Situation, now_s: float) -> Migrat
     wanted = max(situation.source_replicas, 1)
     replicas = max(1, min(wanted, situation.destination_ceiling))
     but = f", where its sources have {wanted}: its policy allows no more" if replicas < wanted else ""
-    reason = f"{migration.destination} is to have {replicas} ready replicas{but}"
+    reason = f"{migration.destination} is to have {counted(replicas, 'ready replica')}{but}"
     return replace(_enter(migration, "preparing", reason, now_s), prescale_replicas=replicas)
 
 
@@ -59,7 +71,7 @@ def _preparing(migration: Migration, situation: Situation, now_s: float) -> Migr
     if migration.paused:
         return migration
     if not awaited(migration, situation, now_s):
-        reason = f"{situation.destination_replicas} replicas of {migration.destination} are ready"
+        reason = f"ready replicas of {migration.destination}: {situation.destination_replicas}"
         return replace(migration, phase="probing", reason=reason)
     return _never_ready(migration, situation, now_s)
 
@@ -71,7 +83,7 @@ def _probing(migration: Migration, situation: Situation, now_s: float) -> Migrat
         return migration
     if not awaited(migration, situation, now_s):
         begun = replace(migration, baseline=situation.source or Figures())
-        reason = f"all {situation.destination_replicas} replicas of {migration.destination} answer"
+        reason = f"all replicas of {migration.destination} answer the probe: {situation.destination_replicas}"
         if migration.rules.shadow_percent:
             return _enter(begun, "shadowing", reason, now_s)
         return _shift(begun, 0, reason, now_s)
@@ -83,10 +95,10 @@ def _probing(migration: Migration, situation: Situation, now_s: float) -> Migrat
 
 def _never_ready(migration: Migration, situation: Situation, now_s: float) -> Migration:
     deadline_s = migration.rules.prepare_deadline_s
-    if now_s - migration.since_s < deadline_s:
+    if not is_late(migration, situation, deadline_s, now_s):
         return migration
     missing = "; ".join(awaited(migration, situation, now_s))
-    reason = f"{migration.destination} never got ready in {deadline_s:g} s ({missing}); nothing was moved"
+    reason = f"{migration.destination} never got ready in {span(deadline_s)} ({missing}); nothing was moved"
     return end(migration, "failed", reason, now_s)
 
 
@@ -101,8 +113,8 @@ def _shadowing(migration: Migration, situation: Situation, now_s: float) -> Migr
     if not missing:
         pairs = compared(situation.shadow) if situation.shadow else 0
         return _shift(migration, 0, f"{pairs} copies compared", now_s)
-    if now_s - migration.since_s >= migration.rules.step_deadline_s:
-        late = f"the shadow proved nothing in {migration.rules.step_deadline_s:g} s"
+    if is_late(migration, situation, migration.rules.step_deadline_s, now_s):
+        late = f"the shadow proved nothing in {span(migration.rules.step_deadline_s)}"
         return begin_rollback(migration, f"{late}: {'; '.join(missing)}; nothing was moved", now_s)
     return migration
 
@@ -118,8 +130,8 @@ def _shifting(migration: Migration, situation: Situation, now_s: float) -> Migra
     missing = awaited(migration, situation, now_s)
     if not missing:
         return _step_is_proved(migration, situation, now_s)
-    if now_s - migration.since_s >= migration.rules.step_deadline_s:
-        late = f"{percent(migration)}% proved nothing in {migration.rules.step_deadline_s:g} s"
+    if is_late(migration, situation, migration.rules.step_deadline_s, now_s):
+        late = f"{percent(migration)} % proved nothing in {span(migration.rules.step_deadline_s)}"
         return begin_rollback(migration, f"{late} ({'; '.join(missing)}): {_seen(migration, situation)}", now_s)
     return migration
 
@@ -148,16 +160,21 @@ def _rolling_back(migration: Migration, situation: Situation, now_s: float) -> M
     noted = _note_in_force(migration, situation, now_s)
     if noted is not migration:
         return noted
-    return _settle(migration, situation, "rolled_back", migration.reason, now_s)
+    if situation.sources_take_all:
+        return _settle(migration, situation, "rolled_back", migration.reason, now_s)
+    spilt = "unproven: no source takes its whole share now, so that requests still go to others"
+    return _settle(migration, situation, "rolled_back", f"{migration.reason}; {spilt}", now_s, spilt)
 
 
-def _settle(migration: Migration, situation: Situation, phase: Phase, reason: str, now_s: float) -> Migration:
+def _settle(
+    migration: Migration, situation: Situation, phase: Phase, reason: str, now_s: float, proof: str = ""
+) -> Migration:
     missing = awaited(migration, situation, now_s)
     if not missing:
-        return end(migration, phase, reason, now_s)
-    if now_s - migration.since_s < migration.rules.drain_deadline_s:
+        return end(migration, phase, reason, now_s, proof)
+    if not is_late(migration, situation, migration.rules.drain_deadline_s, now_s):
         return migration
-    unproven = f"unproven: after {migration.rules.drain_deadline_s:g} s {'; '.join(missing)}"
+    unproven = f"unproven: after {span(migration.rules.drain_deadline_s)} {'; '.join(missing)}"
     return end(migration, phase, f"{reason}; {unproven}", now_s, unproven)
 
 
@@ -181,10 +198,10 @@ def _trouble(migration: Migration, situation: Situation) -> str:
 
 
 def _seen(migration: Migration, situation: Situation) -> str:
-    figures, at = seen_at_destination(migration, situation), f"{migration.destination} at {percent(migration)}%"
+    figures, at = seen_at_destination(migration, situation), f"{migration.destination} at {percent(migration)} %"
     if figures is None:
         return f"what {at} had is not known"
-    return f"{at} had {figures.requests} requests, {figures.failed} failed, {figures.truncated} truncated"
+    return f"{at} had {counted(figures.requests, 'request')}, {figures.failed} failed, {figures.truncated} truncated"
 
 
 def _note_in_force(migration: Migration, situation: Situation, now_s: float) -> Migration:

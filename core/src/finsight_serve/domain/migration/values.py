@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..breaker import BreakerState
 from ..figures import Figures
 from ..limit import Limit
 from ..shadow import ShadowReport
@@ -21,12 +22,15 @@ Phase = Literal[
     "failed",  # it never began to move anything
 ]
 Waves = Literal["running", "done", "broken"]
+NOT_BEGUN: frozenset[Phase] = frozenset({"planned", "preparing", "probing"})
+"""Nothing is moved and nothing copied: whoever goes back from here is over at once."""
 OVER: frozenset[Phase] = frozenset({"done", "rolled_back", "failed"})
+STEPS = (1, 10, 50, 100)
 
 
 @dataclass(frozen=True)
 class MigrationRules:
-    steps: tuple[int, ...] = (1, 10, 50, 100)  # percent, rising, ending at 100
+    steps: tuple[int, ...] = STEPS  # percent, rising, ending at 100
     hold_s: float = 60.0  # how long a step lasts at least, from its weights being in force
     min_requests: int = 20  # seen at the destination before a step (or the shadow) is proved; 0: an idle tenant's
     limits: tuple[Limit, ...] = ()
@@ -54,6 +58,7 @@ class Migration:
     rules: MigrationRules = field(default_factory=MigrationRules)
     batch: str = ""  # the id of the first of those asked for together
     wave: int = 0  # starts when all of the batch's lower waves are done
+    model: str = ""  # as the tenant's clients ask for it; "" where that is not known
     asked_by: str = ""
     asked_s: float = 0.0
     phase: Phase = "planned"
@@ -76,40 +81,23 @@ class Situation:
     tenant_exists: bool = True
     destination_exists: bool = True
     sources_exist: bool = True  # all of them
-    source_replicas: int = 0  # ready ones
+    watched_since_s: float | None = 0.0
+    """Since when the stack has been up and looked at without a break. None: it isn't, and nothing goes forward.
+
+    What was before counts for no deadline and no hold: nobody saw it."""
+    source_replicas: int = 0  # routed to, of the source that has most of them
+    sources_take_all: bool = True  # one at least takes its whole share; else the rest goes elsewhere
     destination_replicas: int | None = None  # ready ones
     destination_failing: int = 0  # of them, by the probe
     destination_probed: int = 0  # of them, asked at least once and not failing
     destination_ceiling: int = 1  # the most that its policy allows now
-    breaker_is_open: bool = False  # the destination's
+    breaker: BreakerState = "closed"  # the destination's; half-open, it gets a part of its share alone
     is_in_force: bool = False  # the load balancer has a table with the present weights
     destination: Figures | None = None  # of the present step
+    since_first: Figures | None = None  # the destination's of all steps
+    destination_model: str = ""  # as clients ask for it; "" where that is not known
     source: Figures | None = None  # of the same step; before anything is moved: of the tenant's last day
     open_at_sources: int | None = None  # streams of the tenant
     open_at_destination: int | None = None
     shadow: ShadowReport | None = None
     earlier_waves: Waves = "done"
-
-
-def step(migration: Migration, situation: Situation, now_s: float) -> Migration:
-    return migration
-
-
-def weights(migration: Migration) -> Mapping[str, int]:
-    return migration.source
-
-
-def note_version(migration: Migration, version: int) -> Migration:
-    return migration
-
-
-def pause(migration: Migration, now_s: float) -> Migration:
-    return migration
-
-
-def resume(migration: Migration, now_s: float) -> Migration:
-    return migration
-
-
-def request_rollback(migration: Migration, reason: str, now_s: float) -> Migration:
-    return migration

@@ -5,21 +5,18 @@
 var SLACK_MS = 1000;
 
 // A time further ahead than `most_ms` can't have been reached: the clock was set back, or the limit was raised.
-function paid_at(name, now_ms, most_ms) {
-    var at = ngx.shared.allowances.get(name);
-    return at > now_ms && at <= now_ms + most_ms + SLACK_MS ? at : now_ms;
+function paid_at_ms(name, now_ms, most_ms) {
+    var at_ms = ngx.shared.allowances.get(name);
+    return at_ms > now_ms && at_ms <= now_ms + most_ms + SLACK_MS ? at_ms : now_ms;
 }
 
-// How long (ms) until `cost_ms` more fits into `burst_ms`; 0: now.
-function wait_ms(name, cost_ms, burst_ms, most_ms) {
-    var now_ms = Date.now();
-    var wait = paid_at(name, now_ms, most_ms) + cost_ms - now_ms - burst_ms;
-    return wait < 1 ? 0 : wait;  // a third of a second is no whole number
+function owe(name, until_ms) {
+    ngx.shared.allowances.set(name, until_ms);
 }
 
 function take(name, cost_ms, most_ms) {
     var now_ms = Date.now();
-    ngx.shared.allowances.set(name, Math.min(paid_at(name, now_ms, most_ms) + cost_ms, now_ms + most_ms));
+    owe(name, Math.min(paid_at_ms(name, now_ms, most_ms) + cost_ms, now_ms + most_ms));
 }
 
-export default { wait_ms, take };
+export default { paid_at_ms, owe, take };

@@ -1,6 +1,8 @@
 // Was the answer passed on whole, and how many tokens is it worth. Only its first and last bytes are looked at, in
 // memory, while the request lasts: r.answer is this request's own. njs frees nothing before a request ends, so a
 // stream's buffers are counted and copied where they are, never turned into strings.
+import admission from 'admission.js';
+
 var HEAD = 512;
 var TAIL = 1024;  // vLLM's usage and what follows it take a few hundred bytes
 var NEWLINE = 10;
@@ -13,21 +15,41 @@ function pass(r, data, flags) {
         if (!answer.ttft_s) {
             answer.ttft_s = r.variables.request_time;
         }
-        if (answer.head) {
+        if (answer.stream) {
             count(answer, data);
         }
-        keep(answer, data);
+        answer.length += data.length;
+        if (data.length === answer.expected) {  // as most answers come: nothing needs to be kept
+            answer.usage = usage(data);
+        } else {
+            keep(answer, data);
+        }
+        // nginx would call once more, for an empty buffer that says no more than this.
+        if (answer.length === answer.expected) {
+            end(r, answer);
+            r.done();
+        }
     }
     if (flags.last) {
-        answer.passed = '1';
+        end(r, answer);
     }
     r.sendBuffer(data, flags);
 }
 
+function end(r, answer) {
+    answer.passed = '1';
+    if (r.variables.shadow) {
+        admission.count_out(r.variables);
+    }
+}
+
 function begin(r) {
-    var stream = /^text\/event-stream/.test(r.headersOut['Content-Type']);
-    var answer = { ttft_s: '', passed: '', length: 0, tail: Buffer.alloc(TAIL) };
-    if (stream) {
+    var headers = r.headersOut;
+    var type = headers['Content-Type'];
+    var answer = { stream: type && type.startsWith('text/event-stream'), ttft_s: '', passed: '', length: 0 };
+    if (!answer.stream) {
+        answer.expected = Number(headers['Content-Length']);
+    } else {
         answer.head = Buffer.alloc(HEAD);
         answer.mark = Buffer.from(DATA);
         answer.events = 0;
@@ -52,18 +74,25 @@ function count(answer, data) {
 
 // The answer's byte k stands at k % TAIL until it is written over.
 function keep(answer, data) {
+    var tail = answer.tail || (answer.tail = Buffer.alloc(TAIL));
     var from = Math.max(0, data.length - TAIL);
-    from += data.copy(answer.tail, (answer.length + from) % TAIL, from);
+    from += data.copy(tail, (answer.length - data.length + from) % TAIL, from);
     if (from < data.length) {
-        data.copy(answer.tail, 0, from);
+        data.copy(tail, 0, from);
     }
-    answer.length += data.length;
 }
 
 function ending(answer) {
     var at = answer.length % TAIL;
     return answer.length <= TAIL ? answer.tail.slice(0, answer.length)
         : Buffer.concat([answer.tail.slice(at), answer.tail.slice(0, at)]);
+}
+
+// From there on, within the last bytes; '' for none. Quotes within a text are escaped, so that a model can't write a
+// usage of its own.
+function usage(bytes) {
+    var at = bytes.lastIndexOf('"usage":');
+    return at < 0 || at < bytes.length - TAIL ? '' : bytes.slice(at).toString();
 }
 
 // Writes what the ledger says of the answer; returns its tokens.
@@ -73,21 +102,22 @@ function judge(r) {
         return 0;
     }
     var v = r.variables;
-    var tail = ending(answer);
-    var done = answer.head && /data: ?\[DONE\]\s*$/.test(tail.slice(-32).toString());
     v.ttft_s = answer.ttft_s;
     v.passed = answer.passed;
     v.passed_bytes = String(answer.length);
-    v.done = done ? '1' : '';
-    // Quotes within a text are escaped, so that a model can't write a usage of its own.
-    var at = tail.lastIndexOf('"usage":');
-    var usage = at < 0 ? '' : tail.slice(at).toString();
-    if (/^"usage": ?\{/.test(usage)) {
-        var prompt = tokens(usage, /"(?:prompt|input)_tokens": ?(\d+)/);
-        var completion = tokens(usage, /"(?:completion|output)_tokens": ?(\d+)/);
+    var found = answer.usage, done = false;
+    if (found === undefined && answer.tail) {
+        var tail = ending(answer);
+        done = answer.stream && /data: ?\[DONE\]\s*$/.test(tail.slice(-32).toString());
+        v.done = done ? '1' : '';
+        found = usage(tail);
+    }
+    if (found && /^"usage": ?\{/.test(found)) {
+        var prompt = tokens(found, /"(?:prompt|input)_tokens": ?(\d+)/);
+        var completion = tokens(found, /"(?:completion|output)_tokens": ?(\d+)/);
         return note(v, 'usage', prompt, completion);
     }
-    return answer.head ? note(v, 'chunks', '', chunks(answer, done)) : 0;
+    return answer.stream ? note(v, 'chunks', '', chunks(answer, done)) : 0;
 }
 
 function tokens(usage, field) {

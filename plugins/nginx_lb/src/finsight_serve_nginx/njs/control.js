@@ -12,9 +12,9 @@ function list(r) {
 // The body holds ids of requests whose worker is gone: they never reach the log phase.
 function sweep(r) {
     JSON.parse(r.requestText).forEach(function (id) {
-        var entry = ngx.shared.open.pop(id);
-        if (entry !== undefined) {
-            ngx.shared.ongoing.incr(JSON.parse(entry).tenant, -1, 0);
+        var entry = JSON.parse(ngx.shared.open.pop(id) || 'null');
+        if (entry && !entry.counted_out) {
+            ngx.shared.ongoing.incr(entry.tenant, -1, 0);
         }
     });
     r.return(200, '');
