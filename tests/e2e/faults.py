@@ -3,8 +3,9 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,13 +25,16 @@ LEDGER_S = 20.0
 HEADER = ("fault", "requests", "failed before first byte", "truncated", "seconds to recovery", "note")
 
 
-@dataclass(frozen=True)
-class Trial:
-    fault: str
+@dataclass(frozen=True, kw_only=True)
+class Toll(ABC):
+    """What the clients saw of their requests, and what the ledger says of the same ones."""
+
     answers: tuple[Answer, ...]
-    recovery_s: float  # from the fault until nothing fails any more and `fs status` shows all replicas ready and well
-    rows: dict[str, tuple[str, str]]  # the ledger's: request id → (replica's address, outcome)
-    note: str = ""
+    rows: Mapping[str, tuple[str, str]] = field(repr=False)  # request id → (replica's address, outcome)
+
+    @abstractmethod
+    def line(self) -> tuple[str, ...]:
+        """The figures, for the table at the end of the run."""
 
     def count(self, outcome: str) -> int:
         return sum(answer.outcome == outcome for answer in self.answers)
@@ -39,13 +43,24 @@ class Trial:
     def not_whole(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.outcome != "whole"]
 
-    def line(self) -> tuple[str, ...]:
-        counts = (len(self.answers), self.count("failed"), self.count("truncated"))
-        return (self.fault, *map(str, counts), f"{self.recovery_s:.1f}", self.note)
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """Requests in all, failed, truncated."""
+        return tuple(map(str, (len(self.answers), self.count("failed"), self.count("truncated"))))
 
     def explain(self) -> str:
         lines = [f"{a.outcome} {a.request_id} {self.rows.get(a.request_id)} {a.why}" for a in self.not_whole]
         return "\n".join([" | ".join(self.line()), *lines[:20]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Toll):
+    fault: str
+    recovery_s: float  # from the fault until nothing fails any more and `fs status` shows all replicas ready and well
+    note: str = ""
+
+    def line(self) -> tuple[str, ...]:
+        return (self.fault, *self.counts, f"{self.recovery_s:.1f}", self.note)
 
     def assert_all_whole(self) -> None:
         assert not self.not_whole, self.explain()
@@ -93,9 +108,8 @@ def try_fault(
         wait_for_traffic(load)
     answers = tuple(load.answers)
     last_bad_s = max((answer.ended_s for answer in answers if answer.outcome != "whole"), default=0.0)
-    ids = {answer.request_id for answer in answers} - {""}
-    rows = wait_until(lambda: ledger_rows(stand.state, ids), LEDGER_S, "the ledger has a row for every request")
-    return Trial(fault, answers, max(well_s, last_bad_s) - struck_s, rows, note)
+    recovery_s = max(well_s, last_bad_s) - struck_s
+    return Trial(answers=answers, rows=rows_of(stand, answers), fault=fault, recovery_s=recovery_s, note=note)
 
 
 def wait_for_traffic(load: Load, answers: int = ROUNDS * WORKERS) -> None:
@@ -116,8 +130,14 @@ def is_gone(replica_id: str) -> Callable[[Status], bool]:
     return lambda status: all(one.id != replica_id or one.state == "draining" for one in status.replicas)
 
 
+def rows_of(stand: Stand, answers: Iterable[Answer]) -> dict[str, tuple[str, str]]:
+    """The ledger's, once there is one for each answer."""
+    ids = {answer.request_id for answer in answers} - {""}
+    return wait_until(lambda: ledger_rows(stand.state, ids), LEDGER_S, "the ledger has a row for every request")
+
+
 def ledger_rows(state: Path, ids: Collection[str]) -> dict[str, tuple[str, str]] | None:
-    """None until there is a row for every id."""
+    """Request id → (replica's address, outcome); None until there is a row for every id."""
     with sqlite3.connect(f"file:{state / 'ledger.db'}?mode=ro", uri=True) as db:
         found = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, replica, outcome FROM request")}
     db.close()

@@ -2,22 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psutil
 
 from finsight_serve.cli.stored import stored_state
 from finsight_serve.domain.migration import OVER, Migration
 
-from .faults import ledger_rows
-from .load import Answer, Load
+from .faults import LEDGER_S as LEDGER_S
+from .faults import Toll, rows_of
+from .load import Load
+from .processes import listener
 from .stand import Stand
 from .waiting import wait_until
 
 SOURCE, DESTINATION = "chat", "chat-local"
 PHASE_S, OVER_S = 60.0, 180.0
 POLL_S = 0.02
-LEDGER_S = 20.0
 SHORT_TOKENS, LONG_TOKENS = 20, 200
 SHORT_WORKERS, LONG_WORKERS = 8, 2
 
@@ -33,38 +34,26 @@ class Loss:
     unknown: bool = False  # nobody saw how they ended: a killed worker of nginx
 
 
-@dataclass(frozen=True)
-class Trial:
+@dataclass(frozen=True, kw_only=True)
+class Trial(Toll):
     fault: str
     phase: str
     outcome: str
-    answers: tuple[Answer, ...]
-    rows: Mapping[str, tuple[str, str]] = field(repr=False)  # request id → (replica's address, outcome)
-    loss: Loss = Loss()
-    took_s: float = 0.0  # from the fault to the migration's end
-
-    def count(self, outcome: str) -> int:
-        return sum(answer.outcome == outcome for answer in self.answers)
-
-    @property
-    def not_whole(self) -> list[Answer]:
-        return [answer for answer in self.answers if answer.outcome != "whole"]
+    loss: Loss
+    took_s: float  # from the fault to the migration's end
 
     def line(self) -> tuple[str, ...]:
         lost = f"{self.loss.at_most} allowed" if self.loss.at_most else ""
-        counts = (len(self.answers), self.count("failed"), self.count("truncated"))
-        return (self.fault, self.phase, self.outcome, *map(str, counts), f"{self.took_s:.1f}", lost)
-
-    def explain(self) -> str:
-        lines = [f"{a.outcome} {a.request_id} {self.rows.get(a.request_id)} {a.why}" for a in self.not_whole]
-        return "\n".join([" | ".join(self.line()), *lines[:20]])
+        return (self.fault, self.phase, self.outcome, *self.counts, f"{self.took_s:.1f}", lost)
 
     def assert_only_what_was_struck_is_lost(self) -> None:
         assert len(self.not_whole) <= self.loss.at_most, self.explain()
         for answer in self.not_whole:
             address, outcome = self.rows[answer.request_id] if answer.request_id else ("", "unknown")
             assert outcome == "unknown" if self.loss.unknown else address == self.loss.address, self.explain()
-        agreeing = {"whole": ("complete",), "failed": ("failed", "unknown"), "truncated": ("truncated", "unknown")}
+        # of a killed worker of nginx nobody knows how an answer ended, also where its last byte had just been passed on
+        whole = ("complete", "unknown") if self.loss.unknown else ("complete",)
+        agreeing = {"whole": whole, "failed": ("failed", "unknown"), "truncated": ("truncated", "unknown")}
         wrong = {
             a.request_id: (a.outcome, self.rows[a.request_id])
             for a in self.answers
@@ -136,10 +125,16 @@ def try_phase(stand: Stand, fault: str, strike: Strike, phase: str, options: tup
         ended = wait_over(stand, id)
         took_s = time.monotonic() - struck_s
     answers = (*short.answers, *long.answers)
-    ids = {answer.request_id for answer in answers} - {""}
-    rows = wait_until(lambda: ledger_rows(stand.state, ids), LEDGER_S, "the ledger has a row for every request")
     outcome = {"done": "resumed", "rolled_back": "rolled back", "failed": "given up"}[ended.phase]
-    return Trial(fault, phase.replace("_", " "), outcome, answers, rows, loss, took_s)
+    return Trial(
+        answers=answers,
+        rows=rows_of(stand, answers),
+        fault=fault,
+        phase=phase.replace("_", " "),
+        outcome=outcome,
+        loss=loss,
+        took_s=took_s,
+    )
 
 
 def wait_streaming(*loads: Load) -> None:
@@ -153,8 +148,6 @@ def open_at(stand: Stand, deployment: str) -> int:
 
 def victim_of(stand: Stand, deployment: str) -> tuple[str, psutil.Process]:
     """Address and process of one of its ready replicas."""
-    from .processes import listener
-
     ready = [one for one in stand.seen().replicas if one.deployment == deployment and one.state == "ready"]
     address = sorted(one.address for one in ready)[0]
     return address, listener(int(address.rpartition(":")[2]))

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from ..terminal import NO, answer
 from .stand import Stand
 from .waiting import wait_until
 
@@ -41,6 +42,15 @@ def test_without_a_terminal_it_wants_to_be_told(serving: Stand) -> None:
     serving.write(replicas=2)
     done = serving.fs("apply")
     assert_refused(serving, done, "nobody can be asked here: `fs apply --yes` applies it without a question")
+
+
+def test_who_says_no_has_changed_nothing(serving: Stand) -> None:
+    serving.write(replicas=2)
+    done = answer(NO, serving.argv("apply"), serving.env)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "min_replicas: 1 → 2" in done.stdout and "Apply it?" not in done.stdout
+    assert done.stderr == "Apply it? [y/N]: Nothing was changed.\n"
+    assert serving.seen().deployments[0].min_replicas == 1
 
 
 def test_what_is_more_than_a_number_is_refused(serving: Stand) -> None:

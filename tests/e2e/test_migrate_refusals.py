@@ -1,5 +1,6 @@
 """What can't be migrated: one line that says what and what to do, exit code 2, and nothing has changed."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -96,7 +97,11 @@ def test_what_can_not_be_migrated(two: Stand, argv: list[str], line: str) -> Non
 
 
 def test_limits_that_do_not_parse(two: Stand) -> None:
-    for limit, why in (("error_rat<=1%", "did you mean error_rate?"), ("ttft_p95<=fast", "fast is no"), ("", "no limit")):
+    for limit, why in (
+        ("error_rat<=1%", "did you mean error_rate?"),
+        ("ttft_p95<=fast", "fast is no"),
+        ("", "no limit"),
+    ):
         (line,) = refused(two, "acme", "--to", "there", "--limit", limit, "--yes")
         assert line.startswith(f"fs: --limit: {limit!r}") and why in line
 
@@ -115,7 +120,7 @@ def test_nobody_to_ask(two: Stand) -> None:
     before = durable(two)
     done = two.fs("migrate", "acme", "--to", "there")
     assert done.returncode == 2 and "migrations" in done.stdout  # the plan, which nobody agreed to
-    assert done.stderr == "fs: nobody can be asked here: `fs migrate … --yes` begins without a question\n"
+    assert done.stderr == "fs: nobody can be asked here: `fs migrate acme --to there --yes` begins without a question\n"
     assert durable(two) == before
 
 
@@ -123,8 +128,13 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(two: Stand) -> None:
     before = durable(two)
     done = two.fs("migrate", "acme", "beta", "--to", "there", "--wave", "1", "--dry-run", "-o", "json")
     assert done.returncode == 0, done.stderr
-    for word in ("chat-there", "error_rate<=1%", "replicas_then", "no request in the last hour"):
-        assert word in done.stdout
+    plan = json.loads(done.stdout)
+    assert [(row["from"], row["to"], row["wave"]) for row in plan["migrations"]] == [
+        ({"chat": 100}, "chat-there", 1),
+        ({"chat": 100}, "chat-there", 2),
+    ]
+    assert plan["rules"]["limits"] == ["error_rate<=0.1%", "ttft_p95<=1.5x"]
+    assert plan["destinations"][0]["replicas_then"] == 1 and "no request in the last hour" in plan["warnings"][0]
     assert durable(two) == before
 
 

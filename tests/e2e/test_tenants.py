@@ -26,7 +26,7 @@ def served() -> Iterator[Stand]:
 def add(stand: Stand, name: str, *options: str) -> str:
     done = stand.fs("tenant", "add", name, *options)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.endswith("It holds now.\n"), done.stderr
+    assert done.stderr.endswith("In force now.\n"), done.stderr
     stand.keys[name] = done.stdout.strip()
     return stand.keys[name]
 
@@ -46,7 +46,7 @@ def refused(stand: Stand, *command: str) -> str:
     return done.stderr.splitlines()[0]
 
 
-def answers(stand: Stand, key: str) -> int:
+def status_with(stand: Stand, key: str) -> int:
     headers = {"Authorization": f"Bearer {key}"}
     return httpx.get(f"{stand.url}/v1/models", headers=headers, trust_env=False).status_code
 
@@ -77,7 +77,7 @@ def test_more_at_a_time_than_allowed_is_answered_429(served: Stand) -> None:
         assert retry_after_s(caught.value) >= 1
         ask(served, "default")
         done = served.fs("tenant", "set", "narrow", "--max-ongoing", "none")
-        assert done.returncode == 0 and done.stderr == "Tenant narrow: no limits. It holds now.\n"
+        assert done.returncode == 0 and done.stderr == "Tenant narrow: no limits. In force now.\n"
         ask(served, "narrow")
 
 
@@ -108,12 +108,12 @@ def test_more_tokens_a_minute_than_allowed_are_answered_429(served: Stand) -> No
 def test_with_a_grace_both_keys_work_and_then_only_the_new_one(served: Stand) -> None:
     old = add(served, "turning")
     new = rotate(served, "turning", "--grace", f"{GRACE_S}s")
-    assert (answers(served, old), answers(served, new)) == (200, 200)
+    assert (status_with(served, old), status_with(served, new)) == (200, 200)
     listed = json.loads(served.fs("tenant", "list", "-o", "json").stdout)
     (row,) = [one for one in listed if one["name"] == "turning"]
     assert row["keys"] == 2 and row["earlier_keys_end"]
-    wait_until(lambda: answers(served, old) == 401, GRACE_S + 10, "the old key has ended")
-    assert answers(served, new) == 200
+    wait_until(lambda: status_with(served, old) == 401, GRACE_S + 10, "the old key has ended")
+    assert status_with(served, new) == 200
     audited = json.loads(served.fs("audit", "--subject", "tenant turning", "-o", "json").stdout)
     assert [one["action"] for one in audited] == ["tenant_added", "key_issued", "key_rotated", "key_ended"]
     assert audited[-1]["by"] == "controller"
@@ -122,7 +122,7 @@ def test_with_a_grace_both_keys_work_and_then_only_the_new_one(served: Stand) ->
 def test_a_leaked_key_ends_at_once(served: Stand) -> None:
     old = add(served, "leaky")
     new = rotate(served, "leaky", "--grace", "0s")
-    assert (answers(served, old), answers(served, new)) == (401, 200)
+    assert (status_with(served, old), status_with(served, new)) == (401, 200)
 
 
 def test_a_revoked_key_is_401_in_openais_words_and_an_open_stream_ends_whole(served: Stand) -> None:
@@ -131,7 +131,7 @@ def test_a_revoked_key_is_401_in_openais_words_and_an_open_stream_ends_whole(ser
         stream = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=300, stream=True)
         first = next(iter(stream))
         done = served.fs("tenant", "revoke", "gone", "--yes")
-        assert done.returncode == 0 and done.stderr == "Revoked its key. It holds now.\n"
+        assert done.returncode == 0 and done.stderr == "Revoked its key. In force now.\n"
         with pytest.raises(openai.AuthenticationError) as caught:
             ask(served, "gone")
         assert caught.value.code == "invalid_api_key"
@@ -144,9 +144,9 @@ def test_a_revoked_key_is_401_in_openais_words_and_an_open_stream_ends_whole(ser
 def test_a_removed_tenant_is_let_in_no_more_and_its_name_is_free(served: Stand) -> None:
     old = add(served, "brief")
     assert served.fs("tenant", "remove", "brief", "--yes").returncode == 0
-    assert answers(served, old) == 401
+    assert status_with(served, old) == 401
     assert add(served, "brief") != old
-    assert answers(served, old) == 401 and answers(served, served.keys["brief"]) == 200
+    assert status_with(served, old) == 401 and status_with(served, served.keys["brief"]) == 200
 
 
 def test_the_key_alone_says_who_calls(served: Stand) -> None:
@@ -207,7 +207,7 @@ def test_usage_is_what_the_client_was_told(served: Stand) -> None:
 def test_what_a_running_controller_refuses(served: Stand, command: tuple[str, ...], why: str) -> None:
     version = served.seen().route_version
     assert refused(served, "tenant", *command).startswith(f"fs: {why}")
-    assert answers(served, served.keys["default"]) == 200
+    assert status_with(served, served.keys["default"]) == 200
     assert served.seen().route_version == version
 
 
@@ -216,16 +216,16 @@ def test_without_a_controller_it_is_stored_and_holds_when_one_is_back(stand: Sta
     serving = stand.serve()
     serving.process.terminate()
     serving.wait_ended()
-    stored = "No controller runs: it is stored, and holds from the next `fs serve` on.\n"
+    stored = "No controller runs: it is stored, and in force from the next `fs serve` on.\n"
     done = stand.fs("tenant", "add", "acme")
     assert done.returncode == 0 and done.stderr.endswith(stored)
     stand.keys["acme"] = done.stdout.strip()
     done = stand.fs("tenant", "revoke", "default", "--yes")
     assert done.returncode == 0 and done.stderr.endswith(stored)
-    assert (answers(stand, stand.keys["default"]), answers(stand, stand.keys["acme"])) == (200, 401), (
+    assert (status_with(stand, stand.keys["default"]), status_with(stand, stand.keys["acme"])) == (200, 401), (
         "nginx is as it was"
     )
     serving = stand.start().wait_ready()
-    wait_until(lambda: answers(stand, stand.keys["acme"]) == 200, 10, "the added key is let in")
-    assert answers(stand, stand.keys["default"]) == 401
+    wait_until(lambda: status_with(stand, stand.keys["acme"]) == 200, 10, "the added key is let in")
+    assert status_with(stand, stand.keys["default"]) == 401
     assert "  Key    fs-" not in serving.output, "a revoked tenant gets no key by being served again"
