@@ -16,7 +16,7 @@ from finsight_serve.domain.migration import OVER, Migration, MigrationRules
 from finsight_serve.plugin import Observed, Request
 from finsight_serve.store import Ledger
 
-from .test_migrating import MOVE, STACK, Story, moving
+from .stories import MOVE, STACK, Story, moving
 from .worlds import chosen, probed
 
 pytestmark = pytest.mark.anyio

@@ -12,6 +12,7 @@ from finsight_serve.domain.migration import (
     pause,
     step,
 )
+from finsight_serve.domain.shadow import ShadowReport
 
 from .situations import WELL, asked, at
 
@@ -49,6 +50,12 @@ def test_explaining_what_holds() -> None:
         ("preparing", {"destination_replicas": 1}, "otherwise gives up in 14 min 50 s"),
         ("probing", {"destination_probed": 1}, "waits: 1 of 2 replicas of east have answered the probe"),
         ("shadowing", {"shadow": None}, "waits: nothing is known of the copies"),
+        (
+            "shadowing",
+            {"shadow": ShadowReport(pairs=3, tokens_per_s_ratio=0.9, dropped=2)},
+            "shadow: 3 requests asked of both sides; tokens come 0.90 times as fast as from the source; "
+            "2 left out: too many at once, too large, or nothing to compare",
+        ),
         ("shifting", {"breaker": "open"}, "about to roll back: the breaker of east is open"),
         ("draining", {"open_at_sources": 3}, "waits: streams still open at its sources: 3"),
         ("rolling_back", {"open_at_destination": 1}, "waits: streams still open at east: 1"),

@@ -1,5 +1,6 @@
 """What a migration is doing and what it waits for, in sentences."""
 
+from ..shadow import ShadowReport
 from ..wording import counted, span
 from .proof import awaited, broken, findings, needed_replicas, waited_s
 from .split import percent
@@ -22,6 +23,8 @@ def explain(migration: Migration, situation: Situation | None, now_s: float) -> 
     waits = awaited(migration, situation, now_s)
     lines += [f"waits: {sentence}" for sentence in waits]
     lines += [f"holds: {found.evidence}" for found in findings(migration, situation) if found.verdict == "ok"]
+    if migration.phase == "shadowing" and situation.shadow:
+        lines.append(_copies(situation.shadow))
     if waits and not migration.paused and (deadline := _deadline(migration, situation, now_s)):
         lines.append(deadline)
     return tuple(lines)
@@ -45,6 +48,14 @@ def _heading(migration: Migration, situation: Situation | None) -> str:
         "failed": f"failed: {migration.tenant} was not moved",
     }
     return headings[migration.phase]
+
+
+def _copies(report: ShadowReport) -> str:
+    speed = report.tokens_per_s_ratio
+    compared = f"{counted(report.pairs, 'request')} asked of both sides"
+    dropped = f"{report.dropped} left out: too many at once, too large, or nothing to compare" if report.dropped else ""
+    faster = f"tokens come {speed:.2f} times as fast as from the source" if speed is not None else ""
+    return f"shadow: {'; '.join(part for part in (compared, faster, dropped) if part)}"
 
 
 def _deadline(migration: Migration, situation: Situation, now_s: float) -> str:
