@@ -1,6 +1,5 @@
 """Two deployments of one model on plain processes: what a migration between them did, by the ledger."""
 
-import sqlite3
 import subprocess
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,7 +8,7 @@ import httpx
 
 from finsight_serve.cli.stored import stored_state
 
-from .faults import LEDGER_S
+from .faults import LEDGER_S, whole_ledger
 from .moving import migrations
 from .stand import MODEL, Stand
 from .waiting import wait_until
@@ -67,10 +66,7 @@ def rows(stand: Stand, ids: Collection[str] = ()) -> Mapping[str, Mapping[str, A
 
 
 def _rows(stand: Stand, ids: Collection[str]) -> Mapping[str, Mapping[str, Any]] | None:
-    with sqlite3.connect(f"file:{stand.state / 'ledger.db'}?mode=ro", uri=True) as db:
-        db.row_factory = sqlite3.Row
-        found = {row["id"]: dict(row) for row in db.execute("SELECT * FROM request")}
-    db.close()
+    found = whole_ledger(stand.state)
     return found if set(ids) <= found.keys() else None
 
 

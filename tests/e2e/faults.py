@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -136,11 +137,18 @@ def rows_of(stand: Stand, answers: Iterable[Answer]) -> dict[str, tuple[str, str
     return wait_until(lambda: ledger_rows(stand.state, ids), LEDGER_S, "the ledger has a row for every request")
 
 
-def ledger_rows(state: Path, ids: Collection[str]) -> dict[str, tuple[str, str]] | None:
-    """Request id → (replica's address, outcome); None until there is a row for every id."""
+def whole_ledger(state: Path) -> dict[str, dict[str, Any]]:
+    """Every row, by request id."""
     with sqlite3.connect(f"file:{state / 'ledger.db'}?mode=ro", uri=True) as db:
-        found = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, replica, outcome FROM request")}
+        db.row_factory = sqlite3.Row
+        found = {row["id"]: dict(row) for row in db.execute("SELECT * FROM request")}
     db.close()
+    return found
+
+
+def ledger_rows(state: Path, ids: Collection[str]) -> dict[str, tuple[str, str]] | None:
+    """None until there is a row for every id."""
+    found = {id: (row["replica"], row["outcome"]) for id, row in whole_ledger(state).items()}
     return found if set(ids) <= set(found) else None
 
 

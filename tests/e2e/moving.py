@@ -9,7 +9,6 @@ import psutil
 from finsight_serve.cli.stored import stored_state
 from finsight_serve.domain.migration import OVER, Migration
 
-from .faults import LEDGER_S as LEDGER_S
 from .faults import Toll, rows_of
 from .load import Load
 from .processes import listener

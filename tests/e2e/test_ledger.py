@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .faults import wait_for_traffic
+from .faults import LEDGER_S, wait_for_traffic
 from .load import Load
 from .stand import MODEL, Stand
 from .waiting import wait_until
@@ -16,7 +16,6 @@ SAME = {"whole": "complete", "truncated": "truncated", "failed": "failed"}
 """The client's word → the ledger's."""
 TRUNCATED = 3  # of each kind: enough to be seen, and too few for the breaker
 HUNG_UP = 4
-LEDGER_S = 20.0
 
 
 def set_faults(stand: Stand, address: str, **faults: object) -> None:

@@ -6,7 +6,6 @@ FS_REPLAY_ENGINE=vllm the real model answers, at a speed that two copies of it o
 
 import json
 import os
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,8 +19,8 @@ import pytest
 from finsight_serve.domain.migration import Migration
 
 from .conftest import RAY_OPTIONS
-from .faults import is_well, ledger_rows
-from .moving import DESTINATION, LEDGER_S, SOURCE, migrate_all, migrations, wait_over
+from .faults import LEDGER_S, is_well, ledger_rows, whole_ledger
+from .moving import DESTINATION, SOURCE, migrate_all, migrations, wait_over
 from .replay import Replay, stretch
 from .stand import MODEL, Stand
 from .waiting import wait_until
@@ -75,19 +74,11 @@ def test_each_tenant_is_moved_there_and_back_and_nothing_is_lost(five_tenants: S
     asked = {one.answer.request_id: one.tenant for one in replay.asked}
     assert len(asked) == len(replay.asked) and "" not in asked
     wait_until(lambda: ledger_rows(stand.state, asked), LEDGER_S, "the ledger has a row for every request")
-    rows = ledger(stand.state)
+    rows = whole_ledger(stand.state)
     assert {id: (tenant, "complete", 200) for id, tenant in asked.items()} == {
         id: (row["tenant"], row["outcome"], row["status"]) for id, row in rows.items()
     }
     report(stand, rows, moved, took_s)
-
-
-def ledger(state: Path) -> dict[str, dict[str, Any]]:
-    with sqlite3.connect(f"file:{state / 'ledger.db'}?mode=ro", uri=True) as db:
-        db.row_factory = sqlite3.Row
-        found = {row["id"]: dict(row) for row in db.execute("SELECT * FROM request")}
-    db.close()
-    return found
 
 
 def report(stand: Stand, rows: dict[str, dict[str, Any]], moved: list[Migration], took_s: float) -> None:

@@ -140,7 +140,7 @@ async def test_a_listener_that_hangs_harms_nobody(edge: Edge, socket: Path, read
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while not reads or await reader.read(2**16):
-            await asyncio.sleep(3600)  # for as long as the test lasts
+            await asyncio.sleep(3600)  # a listener that never answers is what is tested; it is cancelled with the test
 
     await edge.apply(route(shadow_percent=100))
     async with listening(socket, hang):
