@@ -1,10 +1,11 @@
 # `make serve` and `make test` are all that a newcomer needs; both set up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench bench-sim bench-tenants clean
+.PHONY: help setup serve test check bench bench-sim bench-tenants bench-k8s cluster-up cluster-down clean
 
 STACK ?= examples/quickstart/fs.yaml
 BACKEND ?= ray
-TIERS ?= unit contract integration e2e
+TIERS ?= unit contract integration e2e cluster
+CLUSTER = .venv/bin/python -m tests.cluster.harness
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +33,15 @@ bench-sim: setup ## Measure how fast the policy lab simulates
 
 bench-tenants: setup ## Measure what tenants cost, beside other routers (installs them into the user's cache)
 	@bash -c 'source scripts/index_settings && exec .venv/bin/python -m benchmarks.tenants'
+
+cluster-up: setup ## Start a real Kubernetes with KEDA and a Gateway here (Linux, root, Go), and print how to reach it
+	@$(CLUSTER) up
+
+cluster-down: setup ## Stop it, and leave nothing of it
+	@$(CLUSTER) down
+
+bench-k8s: setup ## Measure what Kubernetes costs, on a cluster of its own (Linux, root, Go; some ten minutes)
+	@.venv/bin/python -m benchmarks.k8s
 
 clean: ## Remove .venv and all caches of this folder
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
