@@ -33,6 +33,10 @@ GROUPS: Mapping[Kind, str] = {
 
 KEY_HASHES_ENV = "FINSIGHT_KEY_SHA256"
 """Replica environment: comma-separated SHA-256 (hex) of the bearer keys it must accept; every other request is 401."""
+OPEN_METRICS_ENV = "FINSIGHT_OPEN_METRICS"
+"""Replica environment: "1" opens GET /metrics to whoever reaches the replica; for where the network lets in few."""
+METRICS_KEY_ENV = "FINSIGHT_METRICS_KEY"
+"""Replica environment: a bearer key that opens GET /metrics and nothing else."""
 
 
 class Feature(Enum):
@@ -70,7 +74,10 @@ class Launch:
     signals: Mapping[str, str] = field(default_factory=dict)  # running | waiting | tokens → Prometheus metric
     num_cpus: float = 1.0
     num_gpus: float = 0.0
-    image: str = ""  # for container orchestrators
+    image: str = ""  # for container orchestrators: where `argv` finds the engine,
+    py_modules: tuple[str, ...] = ()  # and top-level packages of this machine that it needs and the image lacks,
+    files: tuple[str, ...] = ()  # and the absolute paths it reads, which are on this machine only
+    plain_env: frozenset[str] = frozenset()  # names in `env` whose values are no secrets; all others may be
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,8 @@ class Replica:
 class Observed:
     replicas: tuple[Replica, ...] = ()
     in_force: tuple[Artefact, ...] | None = None  # for diff and drift; None: compare with the last applied plan
-    refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, for people
+    refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, "k8s://UID/NAMESPACE/SERVICE"
+    notes: Mapping[str, str] = field(default_factory=dict)  # deployment → how its autoscaler is, for people
     open_streams: Mapping[tuple[str, str], int] | None = None  # (tenant, deployment) → count; None = unknown
 
 
@@ -139,6 +147,8 @@ class Ceiling:
 
 REFUSED = routing.REFUSED
 """In a route's weights, in a deployment's place: that share is answered 503 with `Retry-After`."""
+TENANT_HEADER, DEPLOYMENT_HEADER = "x-finsight-tenant", "x-finsight-deployment"
+"""Between a load balancer that knows the keys and one behind it: whose the request is, and who answered it."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,7 @@ class Route:
     weights: Mapping[str, int]  # deployment or REFUSED → percent, adding up to 100; empty = all refused
     limits: Limits = Limits()
     shadow_percent: int = 0  # share of the requests copied to the table's `shadow_socket`
+    assigned: Mapping[str, int] = field(default_factory=dict)  # the weights, had every deployment a ready replica
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,8 @@ class RouteTable:
     upstream_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # deployment → its replicas' bearer key
     version: int = 0  # grows with every change; each ledger line says by which version it was routed
     shadow_socket: str = ""  # path of a unix socket; whoever listens there answers at once, and may be absent
+    refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, as its backend observed it
+    fronts: bool = False  # the replicas are a load balancer that goes by TENANT_HEADER and answers DEPLOYMENT_HEADER
 
 
 @dataclass(frozen=True)
@@ -225,6 +238,39 @@ class Actuator(Plugin, Protocol[Want]):
 
 class Orchestrator(Actuator[tuple[DeploymentSpec, ...]], Protocol):
     """May have a class variable `ceiling: Ceiling`, where it is known not to hold any number of replicas."""
+
+
+@dataclass(frozen=True)
+class ControllerHost:
+    """What a controller needs to run inside the orchestrator itself."""
+
+    image: str  # has `fs` and the plugins that the file names
+    stack_file: str  # fs.yaml's text
+    stack: str  # its name
+    port: int  # where its load balancer listens
+    host: str = ""  # the name by which clients reach it; "": any
+
+
+class Exporter(Protocol):
+    """An orchestrator whose plans people may apply by their own means; asked for by attribute."""
+
+    forms: ClassVar[Mapping[str, str]]  # name → what it is: "kustomize": "a folder for `kubectl apply -k`"
+
+    def export(self, plan: Plan, form: str, controller: ControllerHost | None) -> Mapping[str, str]:
+        """Pure. Relative path → text; one path "" for a form that is a single stream of text."""
+        ...
+
+
+class Adopter(Protocol):
+    """An orchestrator that can take over what was set up by other means; asked for by attribute."""
+
+    async def adoptable(self, plan: Plan) -> Mapping[str, str]:
+        """Artefact → whose it is now, for each that runs and isn't `env.owner`'s. Raises `ApplyError`."""
+        ...
+
+    async def adopt(self, plan: Plan) -> None:
+        """Makes all of them `env.owner`'s, changing nothing else. Raises `ApplyError`."""
+        ...
 
 
 class LoadBalancer(Actuator[RouteTable], Protocol):

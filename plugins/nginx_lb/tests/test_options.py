@@ -61,3 +61,36 @@ def test_a_session_header_is_a_headers_name(name: str) -> None:
 def test_a_header_with_another_meaning_is_no_session(name: str) -> None:
     with pytest.raises(ValidationError, match="has a meaning of its own"):
         Options(session_header=name)
+
+
+@pytest.mark.parametrize("listen", ["", "127.0.0.1:9113", "[::1]:9113", "localhost:9113", "unix:/run/fs/metrics.sock"])
+def test_metrics_are_off_or_on_loopback_or_a_socket(listen: str) -> None:
+    assert Options(metrics_listen=listen).metrics_listen == listen
+
+
+@pytest.mark.parametrize(
+    ("listen", "message"),
+    [
+        ("9113", "must be host:port"),
+        ("127.0.0.1:0", "must be host:port"),
+        ("127.0.0.1:8000", "port 8000 is that of `listen` already"),
+        ("unix:metrics.sock", "absolute path without blanks"),
+        ("unix:/run/a b.sock", "absolute path without blanks"),
+        ("unix:/run/a;b.sock", "can't take a path"),
+        (f"unix:/{'x' * 100}", "may have 100 bytes; found 101"),
+        ("0.0.0.0:9113", "would show every machine"),
+    ],
+)
+def test_metrics_elsewhere_are_refused(listen: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Options(metrics_listen=listen)
+
+
+def test_metrics_beyond_loopback_take_the_flag_even_beside_tls(tmp_path: Path) -> None:
+    tls = {"tls_certificate": tmp_path / "a", "tls_certificate_key": tmp_path / "b"}
+    with pytest.raises(ValidationError, match="would show every machine"):
+        Options(metrics_listen="0.0.0.0:9113", **tls)
+    options = Options(metrics_listen="[::]:9113", allow_plaintext=True, **tls)
+    assert options.ports == {"listen": 8000, "metrics_listen": 9113} and options.metrics_socket is None
+    socket = Options(metrics_listen="unix:/run/m.sock")
+    assert socket.ports == {"listen": 8000} and socket.metrics_socket == Path("/run/m.sock")

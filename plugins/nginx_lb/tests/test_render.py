@@ -152,6 +152,7 @@ def test_a_body_never_outgrows_its_buffer() -> None:
         (RouteTable((), ready("x", "h:1; evil")), "no host:port"),
         (RouteTable((), ready("x", "")), "no host:port"),
         (RouteTable((), (), {"x": 'a"; evil'}), "its upstream key is no bearer token"),
+        (RouteTable((), (), {"x": "a,,evil"}), "its upstream key is no bearer token"),
     ],
 )
 def test_what_makes_no_sense_is_named(table: RouteTable, message: str) -> None:
@@ -238,6 +239,33 @@ def test_every_tenant_with_weight_is_led_to_its_deployments(table: RouteTable) -
             assert {decode(name) for name in re.findall(r'"(.*?)"', splits[target[1:]])} == wanted
         else:
             assert {decode(target)} == wanted
+
+
+def test_before_another_load_balancer_it_is_tried_twice_and_never_left_alone() -> None:
+    routes = (Route("desk", (sha("k"),), {"chat+pods": 90, REFUSED: 10}),)
+    table = RouteTable(routes, ready("chat+pods", "[fd00::9]:8080"), {"chat+pods": "a,b", "pods": "a,b"}, fronts=True)
+    conf = files(table)["nginx.conf"]
+    [upstream] = blocks(conf, f"upstream {upstream_group('chat+pods')}")
+    assert [line for line in upstream if line.startswith("server")] == ["server [fd00::9]:8080 max_fails=0;"] * 2
+    [placed] = blocks(conf, "map $upstream_http_x_finsight_deployment $placed_at")
+    assert placed == ["default $deployment;", '"chat%2Bpods" "chat%2Bpods";', '"pods" "pods";']
+    assert '"deployment":"$placed_at"' in conf and "js_header_filter" in conf
+    alone = files(RouteTable(routes, ready("chat+pods", "h:1")))["nginx.conf"]
+    assert "placed_at" not in alone and "js_header_filter" not in alone and '"deployment":"$deployment"' in alone
+
+
+def test_whoever_is_turned_away_is_led_to_what_was_assigned() -> None:
+    routes = (
+        Route("asleep", (sha("a"),), {}, assigned={"pods": 100}),
+        Route("both", (sha("b"),), {REFUSED: 100}, assigned={"chat": 40, "pods": 60}),
+        Route("desk", (sha("c"),), {"chat": 100}, assigned={"chat": 100}),
+    )
+    found = files(RouteTable(routes, ready("chat", "h:1")), metrics_listen="127.0.0.1:9113")
+    [lines] = blocks(found["tenants.conf"], 'map "t:$tenant" $assigned')
+    assert lines == ["default $deployment;", '"t:asleep" "pods";', '"t:both" "$split_0";']
+    assert blocks(found["tenants.conf"], "split_clients $stickiness_key $split_0") == [['40% "chat";', '* "pods";']]
+    assert re.findall(r"'(.*)'", found["inventory.js"]) == ["asleep pods", "both chat", "both pods", "desk chat"]
+    assert "$assigned" not in files(RouteTable(routes))["tenants.conf"]
 
 
 @given(st.text())

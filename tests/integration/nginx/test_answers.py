@@ -45,7 +45,8 @@ async def test_an_answer_passes_and_only_what_a_replica_needs_reaches_it(edge: E
     seen = replica.seen[0]
     assert (seen.method, seen.target) == ("POST", "/v1/chat/completions")
     assert seen.headers["authorization"] == f"Bearer {UPSTREAM_KEY}"
-    assert not seen.headers.keys() & {"x-tenant", "x-finsight-tenant", "cookie"}
+    assert not seen.headers.keys() & {"x-tenant", "cookie"}
+    assert seen.headers["x-finsight-tenant"] == "desk"
     assert len(seen.headers["x-request-id"]) == 32
     assert answer._request_id == seen.headers["x-request-id"]
 

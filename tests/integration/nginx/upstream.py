@@ -29,6 +29,10 @@ def chunk(data: bytes) -> bytes:
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+def stream_head(*headers: str) -> bytes:
+    return STREAM_HEAD[:-2] + "".join(f"{header}\r\n" for header in headers).encode() + b"\r\n"
+
+
 def event(text: str, finish: str | None = None) -> bytes:
     delta = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
     body = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [delta]}
@@ -110,9 +114,10 @@ class Held:
 
     go: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)  # nginx hung up first
+    head: bytes = STREAM_HEAD
 
     async def __call__(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
-        writer.write(STREAM_HEAD + chunk(event("first")))
+        writer.write(self.head + chunk(event("first")))
         await writer.drain()
         try:
             await self.go.wait()

@@ -57,6 +57,14 @@ def test_what_is_awaited_names_the_part_that_keeps_it_waiting() -> None:
     ]
 
 
+def test_what_a_backend_says_of_its_autoscaler_and_endpoint_is_shown() -> None:
+    says = Observed((replica("1"),), refs={"chat": "k8s://c/n/chat:8000"}, notes={"chat": "KEDA ready"})
+    (found,) = status(Seen("one", says)).deployments
+    assert (found.autoscaler, found.endpoint) == ("KEDA ready", "k8s://c/n/chat:8000")
+    (silent,) = status(seen("one", replica("1"))).deployments
+    assert (silent.autoscaler, silent.endpoint) == ("", "")
+
+
 def test_near_a_backends_ceiling_it_gives_notice() -> None:
     (advice,) = status().advice
     assert advice.startswith(

@@ -53,9 +53,10 @@ def apply_problems(stack: Stack, host: Host) -> tuple[Problem, ...]:
 
 
 def machine_problems(stack: Stack, host: Host, folder: Path) -> tuple[Problem, ...]:
-    """What the plugins miss on this machine."""
+    """What the plugins miss on this machine; of engines, those that run here."""
     parts = build_parts(stack, {}, host, folder, "", say_nothing)
-    engines = [build_engine(deployment, host, folder, say_nothing) for deployment in stack.deployments]
+    here = [one for one in stack.deployments if parts.orchestrators[one.backend].on_this_machine]
+    engines = [build_engine(deployment, host, folder, say_nothing) for deployment in here]
     plugins = (*parts.orchestrators.values(), parts.load_balancer, parts.probe, *engines)
     found = dict.fromkeys(problem for plugin in plugins for problem in plugin.check())
     return (*apply_problems(stack, host), *found)

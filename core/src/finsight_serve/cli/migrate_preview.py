@@ -46,6 +46,7 @@ class Planned:
 
 def make_plan(asked: Asked, folder: Path, host: "Host") -> Planned:
     """From what is stored; changes nothing. Raises `UserError`."""
+    from ..controller.assembly import balancer_lacks
     from ..controller.migration_plan import plan_migrations, tenants_at
     from ..domain.migration import default_steps
     from ..processes import SystemClock
@@ -56,7 +57,7 @@ def make_plan(asked: Asked, folder: Path, host: "Host") -> Planned:
     names = (*asked.tenants, *(name for name in there if name not in asked.tenants))
     now_s = SystemClock().now()
     rates = rates_per_s(folder, now_s)
-    lacks = host.load("load_balancer", stack.load_balancer.plugin).lacks
+    lacks = balancer_lacks(stack, host)
     rules = {
         name: replace(asked.rules, steps=asked.steps or default_steps(rates.get(name, 0.0), asked.rules.min_requests))
         for name in names

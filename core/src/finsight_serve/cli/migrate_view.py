@@ -46,11 +46,12 @@ def opened_ledger(folder: Path) -> "Iterator[Ledger]":
 
 def balancer_lacks(stack: "Stack") -> "Mapping[Feature, str]":
     """Of a plugin that is no longer installed nothing is known: then the rows speak for themselves."""
+    from ..controller import assembly
     from ..host import Host
 
     lacks: Mapping[Feature, str] = {}
     with suppress(UserError):
-        lacks = Host().load("load_balancer", stack.load_balancer.plugin).lacks
+        lacks = assembly.balancer_lacks(stack, Host())
     return lacks
 
 

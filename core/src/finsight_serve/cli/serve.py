@@ -29,7 +29,7 @@ FIRST_QUESTION = "What is the capital of France?"
 @state_option
 @backend_option
 @click.option("--detach", is_flag=True, help="Return once it answers, and leave it running.")
-@click.option("--no-greeting", is_flag=True, hidden=True)  # of the process behind --detach
+@click.option("--no-greeting", is_flag=True, hidden=True)  # of the process behind --detach, and of a pod
 @backend_flags
 def serve(
     file: Path,
@@ -61,7 +61,8 @@ def serve(
     with hold(folder) as held:
         check_machine(file, stack, host, folder)
         chosen = prepare_models(stack, host, folder, _say)
-        keys = issue_missing_keys(held, stack, SystemClock())
+        # who is not greeted has keys already, or gets them by `fs tenant rotate`: a pod's log is no place for them
+        keys = {} if no_greeting else issue_missing_keys(held, stack, SystemClock())
         greeting = Greeting(stack, folder, chosen, keys, started_s)
         if not detach:
             with greeting.keys_shown_at_last():
@@ -145,11 +146,10 @@ class Greeting:
             click.echo(f"  Key    {key}  (tenant {tenant}; shown this once, stored hashed)")
 
     def _url(self) -> str:
-        from ..host import Host, env_for
+        from ..controller.assembly import build_load_balancer
+        from ..host import Host
 
-        balancer = self.stack.load_balancer
-        env = env_for(self.folder / "load_balancer", owner="", progress=_say)
-        return Host().build("load_balancer", balancer.plugin, balancer.options, env).url
+        return build_load_balancer(self.stack, Host(), self.folder, "", _say).url
 
 
 def _end_if(failed: str | None) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..domain import Event
 
 NEWEST_EVENTS, NEWEST_OF_A_KIND = 10, 3
+OF_SOME_BACKENDS = ("autoscaler", "endpoint")
 WATCH_PERIOD_S = 2.0
 
 
@@ -72,6 +73,9 @@ def _sections(status: "Status") -> Iterator[Section]:
 
 def _deployments(status: "Status") -> Shown:
     rows = [asdict(one) for one in status.deployments]
+    for column in OF_SOME_BACKENDS:
+        if not any(row[column] for row in rows):
+            rows = [{name: value for name, value in row.items() if name != column} for row in rows]
     breakers = [{"state": row.pop("breaker_state"), "reason": row.pop("breaker_reason")} for row in rows]
     return Shown([{**row, "breaker": one} for row, one in zip(rows, breakers, strict=True)], rows)
 

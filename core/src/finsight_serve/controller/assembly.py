@@ -3,14 +3,17 @@
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..host import Host, env_for
-from ..plugin import Engine
+from ..plugin import Engine, Feature, LoadBalancer
 from ..stack.values import Deployment, PluginRef, Stack
 from .controller import Parts
+from .edge import Fronted, lacks_together
 from .facts import StackChosen
 
 BACKENDS, LOAD_BALANCER, PROBE, ENGINES = "backends", "load_balancer", "probe", "engines"
+BEHIND_EDGE = "behind_edge"
 """Each plugin instance's own folder, below the state folder."""
 
 Progress = Callable[[str], None]
@@ -27,16 +30,34 @@ def build_parts(
             )
             for name, ref in {**retired, **stack.backends}.items()
         },
-        host.build(
-            "load_balancer",
-            stack.load_balancer.plugin,
-            stack.load_balancer.options,
-            env_for(folder / LOAD_BALANCER, owner=owner, progress=say),
-        ),
+        build_load_balancer(stack, host, folder, owner, say),
         host.build(
             "health_probe", stack.probe.plugin, stack.probe.options, env_for(folder / PROBE, owner=owner, progress=say)
         ),
     )
+
+
+def build_load_balancer(stack: Stack, host: Host, folder: Path, owner: str, say: Progress) -> LoadBalancer:
+    """With the edge before it, if the stack has one. Raises `PluginError`.
+
+    Whatever clients talk to has the same folder with and without a load balancer behind it, so that it goes on.
+    """
+
+    def build(ref: PluginRef, place: str) -> LoadBalancer:
+        env = env_for(folder / place, owner=owner, progress=say)
+        return host.build("load_balancer", ref.plugin, ref.options, env)
+
+    if stack.edge is None:
+        return build(stack.load_balancer, LOAD_BALANCER)
+    fronted: Any = Fronted(build(stack.edge, LOAD_BALANCER), build(stack.load_balancer, BEHIND_EDGE))
+    balancer: LoadBalancer = fronted  # one by all that it does; its name and `lacks` are an instance's, not a class's
+    return balancer
+
+
+def balancer_lacks(stack: Stack, host: Host) -> Mapping[Feature, str]:
+    """Of what the clients meet. Raises `PluginError`."""
+    lacks: Mapping[Feature, str] = host.load("load_balancer", stack.load_balancer.plugin).lacks
+    return lacks_together(host.load("load_balancer", stack.edge.plugin).lacks, lacks) if stack.edge else lacks
 
 
 def build_engine(deployment: Deployment, host: Host, folder: Path, say: Progress) -> Engine:

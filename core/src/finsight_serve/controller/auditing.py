@@ -83,8 +83,7 @@ def _stack(old: Stack | None, new: Stack | None) -> Iterator[_Change]:
     if old is None or old.name != new.name:
         yield _Change("stack_chosen", f"stack {new.name}", f"stack {old.name}" if old else "", _describe_stack(new))
     yield from _plugins("backend", old.backends if old else {}, new.backends)
-    edge = {"load balancer": old.load_balancer, "probe": old.probe} if old else {}
-    yield from _plugins("", edge, {"load balancer": new.load_balancer, "probe": new.probe})
+    yield from _plugins("", _single_plugins(old) if old else {}, _single_plugins(new))
     for rules in ("health", "breaker"):
         if old is not None:
             yield from _fields("stack_changed", f"{rules} rules", getattr(old, rules), getattr(new, rules))
@@ -93,6 +92,11 @@ def _stack(old: Stack | None, new: Stack | None) -> Iterator[_Change]:
         yield from _deployment(f"deployment {name}", was, now)
     tenants_so_far = {t.name: t for t in old.tenants} if old else {}
     yield from _tenants(tenants_so_far, {t.name: t for t in new.tenants}, "in fs.yaml")
+
+
+def _single_plugins(stack: Stack) -> Mapping[str, PluginRef]:
+    found = {"load balancer": stack.load_balancer, "probe": stack.probe}
+    return {**found, "edge": stack.edge} if stack.edge else found
 
 
 def _describe_stack(stack: Stack) -> str:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from hashlib import sha256
 
 from ..domain.migration import OVER, Migration, ShiftRecord, weights
-from ..plugin import RouteTable
+from ..plugin import Observed, RouteTable
 from .migrating import running_migrations
-from .routing import route_table, routed_replicas
-from .state import LOAD_BALANCER, Durable, State, without
+from .routing import known_refs, route_table, routed_replicas
+from .state import LOAD_BALANCER, Durable, State
 
 
 def number_routes(before: State, after: State) -> State:
@@ -19,7 +19,9 @@ def number_routes(before: State, after: State) -> State:
     """
     if after.durable.stack is None or (before.table is not None and _is_routed_alike(before, after)):
         return after
-    table = route_table(after)
+    table, refs = route_table(after), known_refs(after)
+    if refs != after.durable.refs:  # also those that no table has yet: they may be of a backend that is moved to
+        after = replace(after, durable=replace(after.durable, refs=refs))
     digest = sha256(_fingerprint(table)).hexdigest()
     if digest == after.durable.route_sha256 and not _begins_a_step(after.durable):
         return replace(after, table=table)
@@ -56,10 +58,15 @@ def _is_routed_alike(before: State, after: State) -> bool:
     was, now = before.durable, after.durable
     return (
         replace(was, migrations={}) == replace(now, migrations={})
-        and without(before.observed, {LOAD_BALANCER}) == without(after.observed, {LOAD_BALANCER})
+        and _endpoints(before.observed) == _endpoints(after.observed)
         and before.shadow_socket == after.shadow_socket
         and _are_moved_alike(was.migrations, now.migrations)
     )
+
+
+def _endpoints(observed: Mapping[str, Observed]) -> object:
+    """Notes on autoscalers change every few seconds."""
+    return {name: (seen.replicas, seen.refs) for name, seen in observed.items() if name != LOAD_BALANCER}
 
 
 def _are_moved_alike(was: Mapping[str, Migration], now: Mapping[str, Migration]) -> bool:
@@ -79,4 +86,5 @@ def _move(migration: Migration | None) -> object:
 
 def _fingerprint(table: RouteTable) -> bytes:
     """Of what it routes; its number and where copies go are no part of that."""
-    return repr((table.routes, table.replicas, sorted(table.upstream_keys.items()))).encode()
+    endpoints = sorted(table.upstream_keys.items()), sorted(table.refs.items())
+    return repr((table.routes, table.replicas, endpoints)).encode()

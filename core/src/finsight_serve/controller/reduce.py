@@ -237,7 +237,12 @@ def _applied(state: State, fact: facts.Applied) -> tuple[State, Told]:
         retired = without(after.durable.retired, {fact.backend})
         after = replace(
             after,
-            durable=replace(after.durable, retired=retired, routed=without(after.durable.routed, {fact.backend})),
+            durable=replace(
+                after.durable,
+                retired=retired,
+                routed=without(after.durable.routed, {fact.backend}),
+                refs=without(after.durable.refs, {fact.backend}),
+            ),
             observed=without(after.observed, {fact.backend}),
         )
     if after.stopping is not None and fact.emptied:

@@ -6,7 +6,7 @@ from ..domain.migration import Migration, weights
 from ..domain.routing import WHOLE, overlay
 from ..domain.wording import counted
 from ..plugin import Limits, Replica, Route, RouteTable
-from ..stack.values import Tenant
+from ..stack.values import Stack, Tenant
 from .migrating import migrations_by_tenant
 from .state import LOAD_BALANCER, Durable, State
 from .tenancy import tenants
@@ -30,6 +30,7 @@ def route_table(state: State) -> RouteTable:
         {name: keys.previous for name, keys in durable.replica_keys.items()},
         durable.route_version,
         state.shadow_socket if any(map(_shadow_percent, moving.values())) else "",
+        _refs(state, durable.stack),
     )
 
 
@@ -98,6 +99,33 @@ def routed_replicas(state: State) -> Mapping[str, tuple[Replica, ...]]:
     return found
 
 
+def known_refs(state: State) -> Mapping[str, Mapping[str, str]]:
+    """By backend, of the stack's deployments. As with replicas, one that was not looked at counts as it was last."""
+    stack = state.durable.stack
+    wanted = {deployment.name for deployment in stack.deployments} if stack else set()
+    found = {**state.durable.refs, **{name: seen.refs for name, seen in state.observed.items()}}
+    kept = {
+        backend: {name: ref for name, ref in refs.items() if name in wanted}
+        for backend, refs in sorted(found.items())
+        if backend != LOAD_BALANCER
+    }
+    return {backend: refs for backend, refs in kept.items() if refs}
+
+
+def _refs(state: State, stack: Stack) -> Mapping[str, str]:
+    """A native endpoint leads to one backend's replicas: it stands for a deployment whose ready ones are all there."""
+    places = {deployment.name: {deployment.backend} for deployment in stack.deployments}
+    for backend, replicas in routed_replicas(state).items():
+        for replica in replicas:
+            places[replica.deployment].add(backend)
+    refs = known_refs(state)
+    return {
+        deployment.name: refs[deployment.backend][deployment.name]
+        for deployment in stack.deployments
+        if places[deployment.name] == {deployment.backend} and deployment.name in refs.get(deployment.backend, {})
+    }
+
+
 def ready_replicas(state: State, backend: str) -> list[Replica]:
     seen = state.observed.get(backend)
     if seen is None:
@@ -134,6 +162,7 @@ def _route(
         overlay(given, admits, spare),
         Limits(tenant.max_ongoing_requests, tenant.requests_per_s, tenant.tokens_per_minute),
         _shadow_percent(migration),
+        given,
     )
 
 

@@ -56,6 +56,7 @@ class Durable:
     route_version: int = 0
     route_sha256: str = ""  # of the table that bears that number
     routed: Mapping[str, tuple[Replica, ...]] = field(default_factory=dict)  # backend → what it routes to
+    refs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # backend → deployment → native endpoint
     policies_in_force: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)  # deployment → the numbers now
     cold_starts_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # deployment → its last starts
     serving: bool = False  # every deployment has been ready since the last `down`

@@ -40,6 +40,8 @@ class DeploymentStatus:
     next_cut_over: str  # when, and what happens then; "" where the policy has no schedule
     breaker_state: BreakerState = "closed"
     breaker_reason: str = ""
+    autoscaler: str = ""  # how its backend's own autoscaler is, where there is one that says so
+    endpoint: str = ""  # native to its backend, where it has such
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,7 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
     waiting = [replica.waiting for replica in own if replica.waiting is not None]
     breaker = state.durable.breakers.get(name, Breaker())
     numbers = prescaled(state.durable).get(name, deployment.policy)
+    seen = state.observed.get(deployment.backend)
     return DeploymentStatus(
         name,
         deployment.backend,
@@ -203,6 +206,8 @@ def _deployment(state: State, name: str, replicas: tuple[ReplicaStatus, ...]) ->
         describe_next_cut_over(state.durable, deployment, state.now_s),
         breaker.state,
         breaker.reason,
+        seen.notes.get(name, "") if seen else "",
+        seen.refs.get(name, "") if seen else "",
     )
 
 

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from ..errors import did_you_mean
 from ..host import Host, PluginError, label
-from ..plugin import Kind
+from ..plugin import Feature, Kind
+from ..replica_guard import MOST_KEYS
+from .defaults import candidates
 from .document import Document, read_document
 from .model import BackendEntry, PluginEntry, StackFile, entry_schema
 from .policies import validate
@@ -64,11 +66,12 @@ def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
         name=model.name,
         backends={name: plugins.backends[name] for name in dict.fromkeys(plugins.backend_of.values())},
         load_balancer=plugins.single["load_balancer"],
-        probe=plugins.single["health_probe"],
+        probe=plugins.single["probe"],
         health=model.health,
         deployments=deployments,
         tenants=tenants or (Tenant("default", deployments[0].name),),
         breaker=model.breaker,
+        edge=plugins.single.get("edge"),
     )
 
 
@@ -114,7 +117,7 @@ class _Plugins:
 
     def __init__(self, document: Document, host: Host, backend: str | None) -> None:
         self.problems: list[StackProblem] = []
-        self.single: dict[Kind, PluginRef] = {}  # load balancer and probe
+        self.single: dict[str, PluginRef] = {}  # by the file's key: load balancer, edge and probe
         self.backends: dict[str, PluginRef] = {}
         self.engines: dict[int, PluginRef] = {}  # by the deployment's index
         self.backend_of: dict[int, str] = {}
@@ -124,6 +127,9 @@ class _Plugins:
 
     def resolve(self) -> None:
         self._resolve_single("load_balancer", "load_balancer")
+        if self._document.get("edge") is not None:
+            self._resolve_single("load_balancer", "edge")
+        self._check_keys()
         self._resolve_single("health_probe", "probe")
         self._resolve_backends()
         for index in _indices(self._document, "deployments"):
@@ -141,7 +147,35 @@ class _Plugins:
         elif written is None:
             name = self._only(kind, name_path)
         if isinstance(name, str) and (ref := self._check(kind, name, name_path, options, (key,), PluginEntry.selector)):
-            self.single[kind] = ref
+            self.single[key] = ref
+
+    def _check_keys(self) -> None:
+        """Somebody has to know the tenants' keys: the load balancer, or else the edge before it."""
+        balancer, edge = self.single.get("load_balancer"), self.single.get("edge")
+        if balancer is None:
+            return
+        lacks = self._lacks_keys(balancer.plugin)
+        if edge is None:
+            if lacks is not None and self._document.get("edge") is None:
+                able = [name for name in self._host.names("load_balancer") if self._lacks_keys(name) is None]
+                mend = f"add `edge: {able[0]}`" if able else "add as `edge` a load balancer that has"
+                self._report(("load_balancer",), f"{balancer.plugin} has no API keys ({lacks}): {mend}")
+        elif lacks is None:
+            self._report(
+                ("edge",), f"{balancer.plugin} has API keys itself and needs nothing before it: leave this out"
+            )
+        elif (why := self._lacks_keys(edge.plugin)) is not None:
+            self._report(("edge",), f"{edge.plugin} has no API keys either ({why})")
+        elif len(deployments := list(_indices(self._document, "deployments"))) > MOST_KEYS:
+            self._report(("edge",), f"brings the keys of at most {MOST_KEYS} deployments, found {len(deployments)}")
+
+    def _lacks_keys(self, plugin: str) -> str | None:
+        """Why a load balancer has no API keys; None where it has them."""
+        try:
+            reason: str | None = self._host.load("load_balancer", plugin).lacks.get(Feature.KEYS)
+        except PluginError as error:
+            return str(error)
+        return reason
 
     def _resolve_backends(self) -> None:
         written = self._document.get("backends")
@@ -195,7 +229,7 @@ class _Plugins:
 
     def _only(self, kind: Kind, path: Path) -> str | None:
         """The one plugin of a kind; where there are several, the file has to say which."""
-        names = self._host.names(kind)
+        names = candidates(self._host, kind)
         if len(names) == 1:
             return names[0]
         what = label(kind)

@@ -133,7 +133,9 @@ class StackFile(Entry):
     backends: dict[Name, BackendEntry] = {}
     """Orchestrators with options: the backend's name, then `orchestrator` and that plugin's options."""
     load_balancer: Annotated[PluginEntry, BeforeValidator(expand)] | None = None
-    """What clients talk to: a plugin's name, or `plugin` and its options; may be left out where one is installed."""
+    """What clients talk to: a plugin's name, or `plugin` and options; may be left out where one has API keys."""
+    edge: Annotated[PluginEntry, BeforeValidator(expand)] | None = None
+    """Stands before a load balancer that lacks API keys, and has them: a plugin's name, or `plugin` and its options."""
     probe: Annotated[PluginEntry, BeforeValidator(expand)] | None = None
     """How replicas are probed: a plugin's name, or `plugin` and its options; may be left out where one is installed."""
     health: Annotated[HealthRules, AfterValidator(check_health)] = HealthRules()

@@ -43,11 +43,12 @@ def schema(host: Host, report: Callable[[str], None] = lambda line: None) -> dic
         "additionalProperties": backend,
     }
 
-    singles: dict[str, Kind] = {"load_balancer": "load_balancer", "probe": "health_probe"}
-    for key, kind in singles.items():
+    singles: dict[Kind, tuple[str, ...]] = {"load_balancer": ("load_balancer", "edge"), "health_probe": ("probe",)}
+    for kind, keys in singles.items():
         options = _options(host, kind, definitions, report, PluginEntry.selector)
         inline = _selected(definitions[PluginEntry.__name__], PluginEntry.selector, options)
-        stack[key]["anyOf"] = [{"enum": sorted(options)}, inline, {"type": "null"}]
+        for key in keys:
+            stack[key]["anyOf"] = [{"enum": sorted(options)}, inline, {"type": "null"}]
     del definitions[PluginEntry.__name__]
 
     engines = _options(host, "engine", definitions, report)

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import UserError
 from ..host import Host, label
 from ..plugin import Kind
+from .defaults import candidates
 from .model import BackendEntry, PluginEntry, entry_schema
 
 POLICY = {
@@ -118,13 +119,14 @@ def template(
         "deployments": Item(deployment),
         "tenants": Item(tenant),
     }
-    sections = (Block({"properties": {key: schema["properties"][key]}}, {key: values[key]}) for key in values)
+    known = schema["properties"]
+    sections = (Block({"properties": {key: known[key]}}, {key: values[key]} if key in values else {}) for key in known)
     return HEADER + "".join("\n" + "\n".join(section.lines()) + "\n" for section in sections)
 
 
 def _choose(host: Host, kind: Kind, given: str | None = None, option: str = "") -> str:
     """The given one, or the only one. Of several that no option chooses among, the first, to be changed in the file."""
-    names = host.names(kind)
+    names = candidates(host, kind)
     if given is not None:
         return host.find(kind, given).name
     if not names:

@@ -43,3 +43,4 @@ class Stack:
     deployments: tuple[Deployment, ...]
     tenants: tuple[Tenant, ...]  # the file's; `fs tenant add` makes more, which are the state's
     breaker: BreakerRules = field(default_factory=BreakerRules)
+    edge: PluginRef | None = None  # knows the keys where the load balancer has none

@@ -164,7 +164,9 @@ class FakeLoadBalancer(_Fake):
             "routes": routes,
             "replicas": [asdict(replica) for replica in want.replicas],
             "version": want.version,
+            "refs": dict(want.refs),
             "shadow_socket": want.shadow_socket,
+            "fronts": want.fronts,
         }
         return Plan((Artefact("table", table), Artefact("upstream-keys", dict(want.upstream_keys), secret=True)))
 

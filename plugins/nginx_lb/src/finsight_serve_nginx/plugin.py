@@ -45,8 +45,8 @@ class NginxLoadBalancer:
     def check(self) -> Sequence[Problem]:
         found = list(binary.problems(self._options.binary))
         found += tls_problems(self._options)
-        if holder := self._server.port_holder():
-            found.append(Problem(holder, "stop it, or choose another `listen`", "listen"))
+        holders = self._server.port_holders()
+        found += [Problem(who, f"stop it, or choose another `{option}`", option) for option, who in holders.items()]
         return found
 
     def compile(self, want: RouteTable) -> Plan:

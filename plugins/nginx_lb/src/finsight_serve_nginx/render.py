@@ -1,20 +1,21 @@
 """Route table → nginx's files. Pure: no clock, no disk but the package's own templates, no path of this machine."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any
 from urllib.parse import quote, unquote
 
 import jinja2
 
-from finsight_serve.plugin import Artefact, Limits, Route, RouteTable
+from finsight_serve.plugin import REFUSED, Artefact, Limits, Route, RouteTable
 
 from .options import Options
 from .refusals import refusals
 from .validation import check
 
 SCRIPTS = ("endpoint.js", "admission.js", "allowance.js", "answer.js", "control.js")
+METRICS_SCRIPT = "metrics.js"
 
 
 def encode(name: str) -> str:
@@ -53,10 +54,19 @@ def render(table: RouteTable, options: Options) -> tuple[Artefact, ...]:
 
     return (
         file("nginx.conf", _main(table, options)),
-        file("tenants.conf", _tenants(table.routes)),
+        file("tenants.conf", _tenants(table.routes, bool(options.metrics_listen))),
         file("upstream_keys.conf", _upstream_keys(table.upstream_keys), secret=True),
         *map(script, SCRIPTS),
+        *(_metrics(table.routes, file, script) if options.metrics_listen else ()),
     )
+
+
+def _metrics(
+    routes: Iterable[Route], file: Callable[[str, Mapping[str, Any]], Artefact], script: Callable[[str], Artefact]
+) -> tuple[Artefact, ...]:
+    places = sorted({(r.tenant, name) for r in routes for name in (*r.weights, *r.assigned)} - {REFUSED})
+    inventory = [{"tenant": encode(tenant), "deployment": encode(name)} for tenant, name in places if name != REFUSED]
+    return file("inventory.js", {"inventory": inventory}), script(METRICS_SCRIPT)
 
 
 def _main(table: RouteTable, options: Options) -> dict[str, Any]:
@@ -75,10 +85,14 @@ def _main(table: RouteTable, options: Options) -> dict[str, Any]:
         "read_timeout_s": options.read_timeout_s,
         # nginx looks for a size without overfull buckets from the maximum down: sparse is quick to build
         "map_hash_max_size": max(2048, 8 * max(keys, len(table.routes))),
-        "variables_hash_max_size": max(2048, 8 * len({_shares(route.weights) for route in table.routes})),
+        "variables_hash_max_size": max(2048, 8 * len(_all_shares(table.routes))),
         "session_header": options.session_header,
         "session_variable": "$http_" + options.session_header.lower().replace("-", "_"),
         "route_version": table.version,
+        "metrics_listen": options.metrics_listen,
+        "retry_after_s": options.retry_after_s,
+        "fronts": table.fronts,
+        "deployments": [encode(name) for name in sorted(table.upstream_keys)],
         "shadow_socket": table.shadow_socket if any(route.shadow_percent for route in table.routes) else "",
         "upstreams": [
             {"deployment": encode(name), "group": upstream_group(name), "addresses": sorted(addresses[name])}
@@ -96,9 +110,10 @@ def _main(table: RouteTable, options: Options) -> dict[str, Any]:
     }
 
 
-def _tenants(routes: Iterable[Route]) -> dict[str, Any]:
+def _tenants(routes: Iterable[Route], counts_refusals: bool) -> dict[str, Any]:
     routes = sorted(routes, key=lambda route: route.tenant)
-    shares = {_shares(route.weights) for route in routes}
+    elsewhere = [route for route in routes if counts_refusals and _shares(route.assigned) != _shares(route.weights)]
+    shares = {_shares(route.weights) for route in routes} | {_shares(route.assigned) for route in elsewhere}
     variables = {weights: f"split_{n}" for n, weights in enumerate(sorted(w for w in shares if len(w) > 1))}
     shadows = [(encode(route.tenant), route.shadow_percent) for route in routes if route.shadow_percent]
 
@@ -129,7 +144,17 @@ def _tenants(routes: Iterable[Route]) -> dict[str, Any]:
             for route in routes
             if _shares(route.weights)
         ],
+        "counts_refusals": counts_refusals,
+        "assigned": [
+            {"tenant": encode(route.tenant), "deployment": deployment(_shares(route.assigned))}
+            for route in elsewhere
+            if _shares(route.assigned)
+        ],
     }
+
+
+def _all_shares(routes: Iterable[Route]) -> set[tuple[tuple[str, int], ...]]:
+    return {_shares(weights) for route in routes for weights in (route.weights, route.assigned)}
 
 
 def _shares(weights: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

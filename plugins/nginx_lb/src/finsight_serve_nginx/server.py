@@ -5,7 +5,10 @@ import os
 import pwd
 import re
 import signal
-from collections.abc import Callable
+import socket as sockets
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import anyio
 
@@ -41,10 +44,15 @@ class Server:
         except ControlError:
             return ""
 
-    def port_holder(self) -> str:
-        """A sentence on who else listens on our port; "" if nobody does."""
-        others = family.listeners(self._port) - family.find(self._env.state_dir).pids
-        return f"port {self._port} in use by {family.describe(max(others))}" if others else ""
+    def port_holders(self) -> Mapping[str, str]:
+        """By the option that asks for a port, a sentence on who else listens there."""
+        ours = family.find(self._env.state_dir).pids
+        others = {option: (port, family.listeners(port) - ours) for option, port in self._options.ports.items()}
+        return {
+            option: f"port {port} in use by {family.describe(max(pids))}"
+            for option, (port, pids) in others.items()
+            if pids
+        }
 
     async def test(self, version: str) -> None:
         """Raises `ApplyError` with nginx's own message."""
@@ -115,8 +123,8 @@ class Server:
 
     async def _start(self, version: str) -> None:
         await self._make_room()
-        if holder := self.port_holder():
-            raise ApplyError(f"{holder}: stop it, or choose another `listen`")
+        for option, holder in self.port_holders().items():
+            raise ApplyError(f"{holder}: stop it, or choose another `{option}`")
         position = self._position()
         self._note_certificate()
         try:
@@ -138,6 +146,8 @@ class Server:
                     family.tell(member, signal.SIGKILL)
             await self._wait(lambda: not self._holding(), RELEASE_S)
         socket.unlink(missing_ok=True)  # a killed master leaves it, and nginx does not start over it
+        if (metrics := self._options.metrics_socket) and _is_abandoned(metrics):
+            metrics.unlink(missing_ok=True)
 
     def _holding(self) -> frozenset[int]:
         return family.listeners(self._port) & family.find(self._env.state_dir).pids
@@ -214,3 +224,19 @@ class Server:
         return re.sub(
             re.escape(str(self._env.state_dir)) + r"/(versions/[^/]*/|current/)?", "", "; ".join(said) or text
         )
+
+
+def _is_abandoned(path: Path) -> bool:
+    """A socket that nobody listens on."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return False
+        with sockets.socket(sockets.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except FileNotFoundError:
+        return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -7,6 +7,7 @@ from finsight_serve.plugin import Limits, Route, RouteTable
 
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+TOKENS = re.compile(rf"{TOKEN68.pattern}(,{TOKEN68.pattern})*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 UNSPEAKABLE = re.compile(r"[\"'$\\;{}\x00-\x1f]")
 
@@ -32,7 +33,7 @@ def check(table: RouteTable) -> None:
         if not ADDRESS.fullmatch(replica.address):
             raise ValueError(f"replica {json.dumps(replica.id)}: no host:port, found {json.dumps(replica.address)}")
     for deployment, secret in table.upstream_keys.items():
-        if not TOKEN68.fullmatch(secret):
+        if not TOKENS.fullmatch(secret):
             raise ValueError(f"deployment {json.dumps(deployment)}: its upstream key is no bearer token (RFC 6750)")
 
 

@@ -23,6 +23,9 @@ function admission(r) {
         return 'unauthorized';
     }
     if (!v.upstream_group) {
+        if (ngx.shared.refused) {  // where it is counted
+            ngx.shared.refused.incr(tenant + ' ' + v.assigned, 1, 0);
+        }
         return 'unavailable';
     }
     var text = v.limits;
@@ -81,6 +84,16 @@ function release(v, tenant) {
     }
 }
 
+// Once a load balancer behind this one has said where the request is.
+function place(v) {
+    var entry = ngx.shared.open.get(v.request_id);
+    if (entry !== undefined && v.placed_at !== v.deployment) {
+        entry = JSON.parse(entry);
+        entry.deployment = v.placed_at;
+        ngx.shared.open.set(v.request_id, JSON.stringify(entry));
+    }
+}
+
 // A request that is copied reaches the log phase only once its copy was handed over, and its client, who has the whole
 // answer, may ask again before. The entry stays: until there is a ledger line, it says that one is owed.
 function count_out(v) {
@@ -98,4 +111,4 @@ function charge(r, tenant, tokens) {
     }
 }
 
-export default { key_sha256, admission, release, count_out, charge };
+export default { key_sha256, admission, release, place, count_out, charge };

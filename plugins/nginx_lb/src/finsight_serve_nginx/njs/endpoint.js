@@ -2,6 +2,19 @@
 import admission from 'admission.js';
 import answer from 'answer.js';
 
+var NOT_FOUND = 404, UNAVAILABLE = 503;
+
+// Only before another load balancer. One that has not heard of the tenant yet knows no way, and says so by a 404 of its
+// own; a replica's 404 comes from a deployment.
+function place(r) {
+    var v = r.variables;
+    if (r.status === NOT_FOUND && !v.upstream_http_x_finsight_deployment) {
+        r.status = UNAVAILABLE;
+        r.headersOut['Retry-After'] = v.retry_after_s;
+    }
+    admission.place(v);
+}
+
 // Evaluated in the log phase, which every request reaches unless its worker is killed. An error page within nginx has
 // cost the request what was noted on `r`, so that only variables say for certain whose it is.
 function recorded(r) {
@@ -15,4 +28,4 @@ function recorded(r) {
     return '1';
 }
 
-export default { key_sha256: admission.key_sha256, admission: admission.admission, pass: answer.pass, recorded };
+export default { key_sha256: admission.key_sha256, admission: admission.admission, pass: answer.pass, place, recorded };
