@@ -187,9 +187,11 @@ def test_zero():
     run.go(300, 0)
     assert run.target == 0
     run.go(300, 20)
-    assert run.target == 0  # no pod, no metric
+    assert run.target == 2  # started by the load balancer's count, and then by its own
+    run.go(400, 0)
+    assert run.target == 0
     run.policy = POLICY
-    run.go(30, 20)
+    run.go(30, 0)
     assert run.target == 1
 
 

@@ -112,6 +112,15 @@ def test_what_keda_cannot_read_is_refused(start: str) -> None:
         cron_windows(policy(window))
 
 
-@pytest.mark.parametrize("start", ["0 8 * * 1-6", "0 8 7 7 *", "0 8 * JUL *"])
+@pytest.mark.parametrize(
+    "start",
+    ["0 8 * * 1-6", "0 8 7 7 *", "0 8 * JUL *", "0 8 * * MON-WED", "0 8 * * */7", "0 8 * * mon,wed", "5/20 8 * * *"],
+)
 def test_what_keda_can_read_is_left_alone(start: str) -> None:
     assert times(Window(cron=CronHours(start=start, end="0 9 * * *", timezone=NY), min_replicas=2))[0] == start
+
+
+@pytest.mark.parametrize(("start", "said_so"), [("0 8 */2 * 1", 1), ("0 8 * * */2", 0), ("0 8 1 * 1", 0)])
+def test_days_that_keda_reads_otherwise_are_said(start: str, said_so: int) -> None:
+    window = Window(cron=CronHours(start=start, end="0 9 * * *", timezone=NY), min_replicas=2)
+    assert len([sentence for sentence in said(window) if "either its day of month" in sentence]) == said_so

@@ -44,6 +44,47 @@ def test_on_gpus(install):
     assert found.image == "vllm/vllm-openai:v0.32.0"
 
 
+@pytest.mark.parametrize("build", [None, CPU])
+def test_replicas_elsewhere_may_compute_on_gpus_that_this_machine_lacks(install, build):
+    install(build, gpu=False)
+    found = launch("org/name", device="gpu", tensor_parallel_size=2)
+    assert (found.num_gpus, found.image) == (2, "vllm/vllm-openai:v0.32.0")
+    assert not {"OMP_NUM_THREADS", "VLLM_CPU_KVCACHE_SPACE"} & found.env.keys()
+    assert "--enforce-eager" not in found.asgi_argv
+    assert not [word for word in found.argv if "device" in word]
+
+
+@pytest.mark.parametrize("build", [None, CUDA])
+def test_or_on_cpus(install, build):
+    install(build, gpu=True)
+    found = launch("org/name", device="cpu", num_cpus=4)
+    assert (found.num_gpus, found.num_cpus, found.image) == (0, 4, "vllm/vllm-openai-cpu:v0.32.0")
+    assert found.env["OMP_NUM_THREADS"] == "4"
+
+
+def test_on_this_machine_the_device_must_be_the_builds(install):
+    install(CPU, gpu=False)
+    (problem,) = VllmEngine(Options(device="gpu"), env=None).check()
+    assert problem.field == "device"
+    assert VllmEngine(Options(device="cpu"), env=None).check() == []
+
+
+def test_images_are_of_a_version_that_the_app_is_built_from(install):
+    install(("vllm", Version("0.31.1")), gpu=True)
+    assert launch("org/name").image == "vllm/vllm-openai:v0.32.0"
+    install(("vllm", Version("0.32.2+cu130")), gpu=True)
+    assert launch("org/name").image == "vllm/vllm-openai:v0.32.2"
+
+
+def test_what_another_machine_lacks_is_named(install, tmp_path):
+    install(CPU, gpu=False)
+    assert launch(str(tmp_path)).files == (str(tmp_path),)
+    found = launch("org/name")
+    assert found.files == ()
+    assert found.py_modules == ("finsight_serve", "finsight_serve_vllm", "pluggy")
+    assert found.plain_env == found.env.keys()
+
+
 @pytest.mark.parametrize("option", ["served_model_name", "served-model-name"])
 def test_a_name_of_the_users_choice_is_served_and_said_once(install, option):
     install(CPU, gpu=False)

@@ -44,7 +44,7 @@ class Place:
 @dataclass(frozen=True)
 class Compiled:
     policy: AutoscalingPolicy  # as the backend was given it
-    artefacts: tuple[Artefact, ...]  # those that everybody may see
+    artefacts: tuple[Artefact, ...]  # those that the policy shapes, and that everybody may see
     grades: Mapping[str, Grade]
     places: tuple[Place, ...]
 
@@ -105,16 +105,23 @@ def from_reference(
 def compile_at(source: Source, at_s: float, *, exported: bool, host: Host) -> Compiled:
     """`exported`: the schedule stays in, as no controller follows it. Raises `UserError`."""
     told = replace(source.policy, slo=None) if exported else policy_at(source.policy, at_s)
-    spec = DeploymentSpec(source.deployment, source.launch, told)
+    spec = DeploymentSpec(source.deployment, _any_model(source.launch), told)
     with _orchestrator(source, at_s, host) as orchestrator:
         plan = orchestrator.compile((spec,))
         found = {field: grade for (_, field), grade in plan.fidelity.items()}
+        places = tuple(_places(orchestrator, spec))
+        shaped = {place.artefact for place in places}
         return Compiled(
             told,
-            tuple(artefact for artefact in plan.artefacts if not artefact.secret),
+            tuple(a for a in plan.artefacts if not a.secret and (a.name in shaped or not shaped)),
             all_grades(source.policy, found, exported=exported),
-            tuple(_places(orchestrator, spec)),
+            places,
         )
+
+
+def _any_model(launch: Launch) -> Launch:
+    """A policy is the same whatever image runs and wherever the model lies: neither may keep it from being compiled."""
+    return replace(launch, image=launch.image or "image", files=(), py_modules=())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ..env import Env
-from ..plugin import Limits, LoadBalancer, Replica, Request, Route, RouteTable
+from ..plugin import Feature, Limits, LoadBalancer, Replica, Request, Route, RouteTable
 from .echo import echo_launch
 from .plugin import ActuatorConformance
 from .real_env import find_free_port, make_env
@@ -28,16 +28,23 @@ class LoadBalancerSetting(ActuatorConformance):
         raise NotImplementedError("override the fixture `options`: it must say where to listen, on a free port")
 
     @pytest.fixture
-    async def replicas(self, tmp_path: Path, deadline_s: float) -> AsyncIterator[tuple[Replica, ...]]:
+    def replica_host(self) -> str:
+        """Where the kit's replicas listen: an address of this machine that the load balancer reaches."""
+        return "127.0.0.1"
+
+    @pytest.fixture
+    async def replicas(
+        self, replica_host: str, tmp_path: Path, deadline_s: float
+    ) -> AsyncIterator[tuple[Replica, ...]]:
         """Two of the kit's own, on this machine."""
         env = make_env(tmp_path / "replicas")
         launch = echo_launch(UPSTREAM_KEY)
         replicas, processes = [], []
         for number in range(2):
             port = find_free_port()
-            argv = [part.format(host="127.0.0.1", port=port) for part in launch.argv]
+            argv = [part.format(host=replica_host, port=port) for part in launch.argv]
             processes.append(env.processes.start(argv, env=launch.env, log=env.state_dir / f"{number}.log"))
-            replicas.append(Replica(f"echo-{number}", DEPLOYMENT, f"127.0.0.1:{port}", "ready"))
+            replicas.append(Replica(f"echo-{number}", DEPLOYMENT, f"{replica_host}:{port}", "ready"))
         try:
             async with env.http() as http:
                 await wait_for(lambda: _all_answer(http, replicas), deadline_s, "the start of the kit's replicas")
@@ -68,11 +75,16 @@ def table(
     shares = {DEPLOYMENT: 100} if weights is None else weights
     route = Route(TENANT, (digest,), shares, Limits(limit, **limits), 100 if shadow_socket else 0)
     keys = dict.fromkeys({DEPLOYMENT, *(replica.deployment for replica in replicas)}, UPSTREAM_KEY)
-    return RouteTable((route,), replicas, keys, version, shadow_socket)
+    return RouteTable((route,), replicas, keys, version, shadow_socket=shadow_socket)
 
 
 def client(balancer: LoadBalancer, key: str = CLIENT_KEY) -> httpx.AsyncClient:
+    """Where the load balancer knows no keys it is asked as the edge before it asks: that one has turned the key into
+    the tenant, and brings the replicas' own.
+    """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if Feature.KEYS in balancer.lacks:
+        headers = {"Authorization": f"Bearer {UPSTREAM_KEY}", "X-Finsight-Tenant": TENANT}
     return httpx.AsyncClient(base_url=balancer.url, headers=headers, trust_env=False, timeout=10, verify=False)
 
 

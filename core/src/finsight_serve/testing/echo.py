@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import json
 import os
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,13 +20,16 @@ STREAM_HEADERS = [(b"content-type", b"text/event-stream")]
 VERSION_ENV = "FINSIGHT_ECHO_VERSION"
 FAIL_ENV = "FINSIGHT_ECHO_FAIL"
 """Set to a message, the engine ends with it instead of starting."""
+PROCESS = secrets.token_hex(8)
+"""Tells this process from every other one, also from one with its pid in another container."""
 
 
 def echo_launch(*keys: str, env: Mapping[str, str] | None = None) -> Launch:
-    """Replicas that accept `keys` and answer any POST under /v1/ with `{"pid": …, "version": …}`.
+    """Replicas that accept `keys` and answer any POST under /v1/ with
+    `{"pid": …, "process": …, "version": …}`; `process` is another one after each start.
 
     The body `{"hold": true}` makes the answer a stream that ends with the client, `{"chunks": N}` one of N chunks of
-    text and the terminal event. `{"usage": {…}}` is sent back as the answer's own usage.
+    text and the terminal event, `{"every_s": S}` apart. `{"usage": {…}}` is sent back as the answer's own usage.
     """
     hashes = ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
     return Launch(
@@ -56,7 +60,8 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await _stream(send, request)
     else:
         usage = {"usage": request["usage"]} if "usage" in request else {}
-        await _send_json(send, {"pid": os.getpid(), "version": os.environ.get(VERSION_ENV, ""), **usage})
+        who = {"pid": os.getpid(), "process": PROCESS, "version": os.environ.get(VERSION_ENV, "")}
+        await _send_json(send, {**who, **usage})
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -89,6 +94,7 @@ async def _stream(send: Send, request: Mapping[str, Any]) -> None:
     events += [{"choices": [], "usage": request["usage"]}] if "usage" in request else []
     await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
     for event in (*map(json.dumps, events), "[DONE]"):
+        await asyncio.sleep(request.get("every_s", 0))
         await send({"type": "http.response.body", "body": f"data: {event}\n\n".encode(), "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from ..env import Env
-from ..plugin import ApplyError, Feature, Launch, Observed, Orchestrator, Replica
-from .compilation import KEY, CompilationConformance, want
+from ..plugin import ApplyError, Feature, Launch, Observed, Orchestrator, Plan, Replica
+from .compilation import KEY, NAME, CompilationConformance, want
 from .echo import FAIL_ENV, VERSION_ENV
 from .real_env import make_env
 from .waiting import converge, snapshot_when, wait_for
@@ -28,6 +28,11 @@ class OrchestratorConformance(CompilationConformance):
     def other_env(self, tmp_path: Path) -> Env:
         """Another owner's, in the same world as `env`."""
         return make_env(tmp_path / "other")
+
+    @pytest.fixture
+    def other_options(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """That owner's, where an option is what keeps two of them apart: a namespace."""
+        return options
 
     @pytest.fixture
     async def orchestrator(
@@ -47,6 +52,20 @@ class OrchestratorConformance(CompilationConformance):
 
     async def ask_pid(self, replica: Replica) -> int:
         return int((await self.ask(replica)).json()["pid"])
+
+    async def ask_process(self, replica: Replica) -> str:
+        """Which process answers: another one after each start."""
+        return str((await self.ask(replica)).json()["process"])
+
+    async def kill(self, orchestrator: Orchestrator, replica: Replica) -> None:
+        """Ends its process at once, as a crash does. Override it where that isn't one of this machine's."""
+        if not orchestrator.on_this_machine:
+            pytest.skip("its replicas are on another machine, so no process can be killed: override `kill`")
+        os.kill(await self.ask_pid(replica), signal.SIGKILL)
+
+    async def cut_signal(self, orchestrator: Orchestrator) -> None:
+        """Takes from the autoscaler what it decides by. Override it where that can be done from outside."""
+        pytest.skip("what its autoscaler decides by can't be taken away from here: override `cut_signal`")
 
     async def bring_up(
         self, plugin: Orchestrator, launch: Launch, count: int, deadline_s: float
@@ -74,7 +93,7 @@ class OrchestratorConformance(CompilationConformance):
         self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
     ) -> None:
         (replica,) = await self.bring_up(orchestrator, launch, 1, deadline_s)
-        assert (await self.ask(replica)).json().keys() == {"pid", "version"}
+        assert (await self.ask(replica)).json().keys() == {"pid", "process", "version"}
         assert (await self.ask(replica, key="")).status_code == 401
         assert (await self.ask(replica, key="another")).status_code == 401
 
@@ -83,10 +102,10 @@ class OrchestratorConformance(CompilationConformance):
         self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
     ) -> None:
         before = await self.bring_up(orchestrator, launch, 2, deadline_s)
-        pids = [await self.ask_pid(replica) for replica in before]
+        processes = [await self.ask_process(replica) for replica in before]
         await orchestrator.apply(orchestrator.compile(want(launch, 2)))
         assert await self.bring_up(orchestrator, launch, 2, deadline_s) == before
-        assert [await self.ask_pid(replica) for replica in before] == pids
+        assert [await self.ask_process(replica) for replica in before] == processes
 
     @pytest.mark.anyio
     async def test_what_is_in_force_is_what_was_applied(
@@ -94,12 +113,37 @@ class OrchestratorConformance(CompilationConformance):
     ) -> None:
         """Else `fs plan` shows a difference where there is none."""
         await self.bring_up(orchestrator, launch, 1, deadline_s)
-        applied = {artefact.name: artefact for artefact in orchestrator.compile(want(launch, 1)).artefacts}
-        await snapshot_when(
-            orchestrator,
-            lambda s: s.in_force is None or {artefact.name: artefact for artefact in s.in_force} == applied,
-            deadline_s,
-        )
+        applied = orchestrator.compile(want(launch, 1))
+        await snapshot_when(orchestrator, lambda s: is_in_force(applied, s), deadline_s)
+
+    @pytest.mark.anyio
+    async def test_changed_policy_keeps_replicas(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        """Numbers are put in force live; nothing that serves is touched."""
+        before = await self.bring_up(orchestrator, launch, 1, deadline_s)
+        process = await self.ask_process(before[0])
+        (spec,) = want(launch, 1)
+        policy = replace(spec.policy, max_replicas=3, target_ongoing_requests=7.0, downscale_delay_s=120.0)
+        plan = orchestrator.compile((replace(spec, policy=policy),))
+        await converge(orchestrator, plan, lambda s: is_in_force(plan, s) and s.replicas == before, deadline_s)
+        assert await self.ask_process(before[0]) == process
+        assert await self.bring_up(orchestrator, launch, 1, deadline_s) == before
+        assert await self.ask_process(before[0]) == process
+
+    @pytest.mark.anyio
+    async def test_lost_signal_is_answered_as_the_policy_says(
+        self, plugin: type[Any], orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        self.skip_if_lacking(plugin, Feature.SCALING)
+        (spec,) = want(launch, 1)
+        policy = replace(spec.policy, max_replicas=3, on_signal_loss=2)
+        plan = orchestrator.compile((replace(spec, policy=policy),))
+        if plan.fidelity[NAME, "on_signal_loss"].verdict == "impossible":
+            pytest.skip(plan.fidelity[NAME, "on_signal_loss"].note)
+        await self.bring_up(orchestrator, launch, 1, deadline_s)
+        await self.cut_signal(orchestrator)
+        await converge(orchestrator, plan, lambda s: len(ready(s)) == 2, deadline_s)
 
     @pytest.mark.anyio
     async def test_scaling_keeps_replicas(self, orchestrator: Orchestrator, launch: Launch, deadline_s: float) -> None:
@@ -140,17 +184,22 @@ class OrchestratorConformance(CompilationConformance):
     async def test_killed_replica_is_replaced(
         self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
     ) -> None:
-        if not orchestrator.on_this_machine:
-            pytest.skip("its replicas are on another machine, so no process can be killed")
+        """By another one, or by another process of its own."""
         dead, well = await self.bring_up(orchestrator, launch, 2, deadline_s)
-        os.kill(await self.ask_pid(dead), signal.SIGKILL)
+        processes = {await self.ask_process(replica) for replica in (dead, well)}
+        killed = await self.ask_process(dead)
+        await self.kill(orchestrator, dead)
         plan = orchestrator.compile(want(launch, 2))
-        await converge(
-            orchestrator,
-            plan,
-            lambda s: len(ready(s)) == 2 and well in ready(s) and dead.id not in ids(ready(s)),
-            deadline_s,
-        )
+
+        async def is_replaced() -> bool:
+            snapshot = await converge(orchestrator, plan, lambda s: len(ready(s)) == 2 and well in ready(s), deadline_s)
+            try:
+                now = {await self.ask_process(replica) for replica in ready(snapshot)}
+            except httpx.TransportError:
+                return False
+            return processes - {killed} < now and killed not in now
+
+        await wait_for(is_replaced, deadline_s, "another process in the place of the killed one")
 
     @pytest.mark.anyio
     async def test_failing_start_is_explained_and_can_be_mended(
@@ -164,6 +213,21 @@ class OrchestratorConformance(CompilationConformance):
         await self.bring_up(orchestrator, launch, 1, deadline_s)
 
     @pytest.mark.anyio
+    async def test_launch_that_cannot_run_is_explained_and_can_be_mended(
+        self, orchestrator: Orchestrator, launch: Launch, deadline_s: float
+    ) -> None:
+        """By the refusal, or by the replica's reason."""
+        missing = "no_such_engine"
+        broken = replace(launch, argv=(f"/{missing}", "{host}", "{port}"), asgi=f"{missing}:build")
+        try:
+            await orchestrator.apply(orchestrator.compile(want(broken, 1)))
+        except ApplyError as error:
+            assert missing in str(error)
+        else:
+            await snapshot_when(orchestrator, lambda s: any(missing in r.reason for r in s.replicas), deadline_s)
+        await self.bring_up(orchestrator, launch, 1, deadline_s)
+
+    @pytest.mark.anyio
     async def test_second_instance_adopts(
         self,
         plugin: type[Any],
@@ -174,13 +238,13 @@ class OrchestratorConformance(CompilationConformance):
         deadline_s: float,
     ) -> None:
         before = await self.bring_up(orchestrator, launch, 1, deadline_s)
-        pid = await self.ask_pid(before[0])
+        process = await self.ask_process(before[0])
         heir: Orchestrator = self.make(plugin, options, env)
         first = await snapshot_when(heir, lambda _: True, deadline_s / 4)
         assert ready(first) == before, "its first snapshot must not take a serving replica out"
         await heir.apply(heir.compile(want(launch, 1)))
         assert await self.bring_up(heir, launch, 1, deadline_s) == before
-        assert await self.ask_pid(before[0]) == pid
+        assert await self.ask_process(before[0]) == process
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("after_s", [0.0, 0.1, 0.5])
@@ -199,14 +263,14 @@ class OrchestratorConformance(CompilationConformance):
     async def test_owners_leave_each_other_alone(
         self,
         plugin: type[Any],
-        options: Mapping[str, Any],
+        other_options: Mapping[str, Any],
         other_env: Env,
         orchestrator: Orchestrator,
         launch: Launch,
         deadline_s: float,
     ) -> None:
         mine = await self.bring_up(orchestrator, launch, 1, deadline_s)
-        other: Orchestrator = self.make(plugin, options, other_env)
+        other: Orchestrator = self.make(plugin, other_options, other_env)
         await other.apply(other.compile(()))
         theirs = await self.bring_up(other, launch, 1, deadline_s)
         assert not set(ids(mine)) & set(ids(theirs))
@@ -228,6 +292,12 @@ class OrchestratorConformance(CompilationConformance):
 
 def ready(snapshot: Observed) -> tuple[Replica, ...]:
     return tuple(sorted((r for r in snapshot.replicas if r.state == "ready"), key=lambda r: r.id))
+
+
+def is_in_force(plan: Plan, snapshot: Observed) -> bool:
+    """True also where the backend doesn't say."""
+    applied = {artefact.name: artefact for artefact in plan.artefacts}
+    return snapshot.in_force is None or {artefact.name: artefact for artefact in snapshot.in_force} == applied
 
 
 def ids(replicas: Iterable[Replica]) -> tuple[str, ...]:

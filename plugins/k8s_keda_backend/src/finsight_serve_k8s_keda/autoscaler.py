@@ -48,7 +48,8 @@ class KedaControlLoop:
 
     def step(self, policy: AutoscalingPolicy, now_s: float, ongoing: float | None, ready: int, target: int) -> int:
         self._make_up(policy, now_s, target)
-        self._seen.append(_Seen(now_s, ongoing if ready else None, ready))  # without an engine, no metric
+        known = ready or not policy.min_replicas  # without an engine no metric, but for the load balancer's
+        self._seen.append(_Seen(now_s, ongoing if known else None, ready))
         asked = (-1.0 if ongoing is None else ongoing, ready, target, policy)
         if asked != self._before:
             self._before, self._steady_from_s = asked, now_s
@@ -68,12 +69,12 @@ class KedaControlLoop:
         return count
 
     def _sync(self, policy: AutoscalingPolicy, now_s: float, pods: int) -> int:
-        if pods == 0:
-            return policy.min_replicas  # the HPA rests, and no engine is there to be measured
         load, ready = self._load(policy, now_s), self._ready(now_s)
         if load:
             self._busy_s = now_s
-        elif load == 0 and policy.min_replicas == 0 and now_s - self._busy_s >= math.ceil(policy.downscale_delay_s):
+        if pods == 0:
+            return max(policy.min_replicas, 1 if load else 0)  # the HPA rests; KEDA starts one
+        if load == 0 and policy.min_replicas == 0 and now_s - self._busy_s >= math.ceil(policy.downscale_delay_s):
             return 0  # KEDA's own doing
         least = max(1, policy.min_replicas)
         if pods > policy.max_replicas:

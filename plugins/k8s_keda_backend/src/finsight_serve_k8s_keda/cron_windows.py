@@ -16,10 +16,10 @@ from finsight_serve.domain.hours import EVERY_DAY, Hours
 from finsight_serve.plugin import ApplyError
 from finsight_serve.schedule import closed_days, openings, timezone_of, window_label
 
+from .keda_cron import DAY_OF_MONTH, DAY_OF_WEEK, check_expression, takes_either_day
+
 YEAR_S = 366 * 86400.0
 DAY_MIN = 24 * 60
-UNKNOWN_TO_KEDA = re.compile(r"[LW#]|(?<!\d)7(?!\d)", re.IGNORECASE)
-DAY_OF_WEEK = 4  # the fifth field
 NOT_OF_A_WINDOW = ("min_replicas", "initial_replicas", "slo", "schedule")
 
 
@@ -73,6 +73,8 @@ def _unsaid(window: Window, policy: AutoscalingPolicy) -> Iterator[str]:
         yield f"the ceiling can't be lowered to {window.max_replicas}"
     if window.policy is not None and (others := list(_other_numbers(window.policy, policy))):
         yield f"of its policy only the floor holds, not {', '.join(others)}"
+    if isinstance(window.hours, CronHours) and any(map(_days_differ, (window.hours.start, window.hours.end))):
+        yield "KEDA takes a day that matches either its day of month or its day of week, where both are meant"
     if window.lead_s == "measured":
         yield "its floor does not lead, as only a controller measures cold starts"
     elif window.lead_s and isinstance(window.hours, CronHours):
@@ -106,12 +108,17 @@ def _expressions(window: Window) -> tuple[str, str, str]:
 
 
 def _known(expression: str) -> str:
-    if UNKNOWN_TO_KEDA.search(expression.split()[DAY_OF_WEEK]) or "L" in expression.upper().split()[2]:
-        raise ApplyError(
-            f"KEDA can't read the cron expression {expression!r}: it knows no L, W, # and no 7 for Sunday; "
-            "write it without them"
-        )
+    try:
+        check_expression(expression)
+    except ValueError as reason:
+        raise ApplyError(f"KEDA can't read the cron expression {expression!r}: {reason}") from reason
     return expression
+
+
+def _days_differ(expression: str) -> bool:
+    """Other crons take `*/2` for a star, and then a day must match both fields."""
+    parts = expression.split()
+    return takes_either_day(expression) and any(parts[place].startswith("*") for place in (DAY_OF_MONTH, DAY_OF_WEEK))
 
 
 def _expression(at_min: int, days: frozenset[int]) -> str:

@@ -4,6 +4,7 @@ The behaviour described is that of KEDA 2.21 and of Kubernetes 1.36.
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from finsight_serve.domain import AutoscalingPolicy
 from finsight_serve.plugin import Grade
@@ -21,7 +22,7 @@ def grade(
 ) -> Mapping[str, Grade]:
     """`windows` and `unsaid`: what cron says of a schedule, and what it can't."""
     grades = {
-        "min_replicas": _min_replicas(policy),
+        "min_replicas": _min_replicas(policy, options),
         "max_replicas": Grade("exact", "as maxReplicaCount"),
         "target_ongoing_requests": _target(policy, options),
         "upscale_delay_s": _delay("lowest", policy.upscale_delay_s),
@@ -36,18 +37,19 @@ def grade(
     return grades | ({"schedule": _schedule(windows, unsaid)} if policy.schedule else {})
 
 
-def _min_replicas(policy: AutoscalingPolicy) -> Grade:
+def _min_replicas(policy: AutoscalingPolicy, options: Options) -> Grade:
     if policy.min_replicas:
         return Grade("exact", "as minReplicaCount")
     return Grade(
         "approximate",
-        "KEDA takes the last replica away downscale_delay_s after the last request, but then no engine is there to be "
-        "measured: one comes back only where the floor is raised",
+        "KEDA takes the last replica away downscale_delay_s after the load was last seen, and starts one when the load "
+        f"balancer has counted a request, up to {2 * options.scrape_interval_s} s later; until it is ready, requests "
+        "are refused",
     )
 
 
 def _target(policy: AutoscalingPolicy, options: Options) -> Grade:
-    if policy.target_ongoing_requests * 1000 % 1:
+    if Decimal(repr(policy.target_ongoing_requests)) * 1000 % 1:
         return Grade("approximate", "KEDA rounds it to thousandths")
     return Grade("exact", "as the threshold") if options.hpa_tolerance else Grade("approximate", TOLERANCE)
 

@@ -35,7 +35,7 @@ def scaled_object(
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": spec.name},
             "minReplicaCount": policy.min_replicas,
             "maxReplicaCount": policy.max_replicas,
-            **_scale_to_zero(policy),
+            **_scale_to_zero(policy, options),
             "fallback": _fallback(policy),
             "advanced": {
                 "horizontalPodAutoscalerConfig": {"behavior": _behavior(policy, options)},
@@ -50,12 +50,13 @@ def stabilization_s(delay_s: float) -> int:
     return min(math.ceil(delay_s), LONGEST_WINDOW_S)
 
 
-def _scale_to_zero(policy: AutoscalingPolicy) -> Json:
-    """KEDA, not the HPA, takes the last replica away. With a floor both fields would only earn a warning."""
+def _scale_to_zero(policy: AutoscalingPolicy, options: Options) -> Json:
+    """KEDA, not the HPA, takes the last replica away and starts the first. With a floor these would earn a warning."""
     if policy.min_replicas:
         return {}
     delay_s = math.ceil(policy.downscale_delay_s)
-    return {"cooldownPeriod": delay_s, "initialCooldownPeriod": delay_s}
+    # asking more often than Prometheus does would tell nothing new
+    return {"pollingInterval": options.scrape_interval_s, "cooldownPeriod": delay_s, "initialCooldownPeriod": delay_s}
 
 
 def _fallback(policy: AutoscalingPolicy) -> Json:
@@ -100,7 +101,8 @@ def _triggers(spec: DeploymentSpec, windows: Sequence[CronWindow], options: Opti
     queue = queue_query(spec.name, spec.launch.signals, policy, options)
     triggers = [_prometheus(QUEUE, queue, policy.target_ongoing_requests, options)]
     if needs_formula(policy):
-        triggers.append(_prometheus(REPLICAS, ready_query(spec.name, options), 1, options))
+        ready = ready_query(spec.name, spec.launch.signals, policy, options)
+        triggers.append(_prometheus(REPLICAS, ready, 1, options))
     return triggers + [_cron(window) for window in windows]
 
 

@@ -38,6 +38,7 @@ class SimEngine:
             asgi_argv=argv,
             signals=SIGNALS,
             num_cpus=0.1,
+            py_modules=("finsight_serve", "finsight_serve_sim", "pluggy"),
         )
 
     def served_model(self, model: str) -> str:

