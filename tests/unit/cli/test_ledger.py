@@ -63,6 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("FS_STATE_DIR", str(folder))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SystemClock, "now", lambda self: NOW_S)  # --since counts from it, however long the run takes
     store, ledger = Store(folder), Ledger(folder)
     store.write_now(documents(State(Durable(stack=STACK, migrations={"m1": MOVED}))))
     anyio.run(ledger.add, ROWS)

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -46,7 +45,8 @@ def test_help_lists_every_command_and_imports_none() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_is_there_with_the_help_that_is_listed(name: str) -> None:
-    command = getattr(import_module(f"finsight_serve.cli.{name}"), name)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
     assert command.short_help == COMMANDS[name]
     assert command.name == name
 

@@ -14,7 +14,10 @@ from .options import file_option, named_state_dir, say_nothing, state_option
 @click.command(short_help="Drain, then remove everything that the stack runs")
 @file_option
 @state_option
-def down(file: Path, state: Path | None) -> None:
+@click.option(
+    "--keep", multiple=True, metavar="BACKEND", help="Leave alone what runs there, as in a cluster that is lost."
+)
+def down(file: Path, state: Path | None, keep: tuple[str, ...]) -> None:
     """Let open streams end, then remove everything that the stack runs, on remote backends too.
 
     Keys, events and the ledger stay. Interrupted, it goes on where it was when it is called again.
@@ -27,13 +30,30 @@ def down(file: Path, state: Path | None) -> None:
     if not folder.exists():
         click.echo("Nothing runs: no stack was served here yet.")
         return
-    if Client(folder).intend(StopAsked(keep=frozenset(), by=who())):
+    kept = _kept(folder, keep)
+    if Client(folder).intend(StopAsked(keep=kept, by=who())):
         click.echo("Draining open streams …")
         _wait_for_lease(folder)
-        _take_down(folder, say_nothing)  # nothing is left to do, unless it was killed half-way
+        _take_down(folder, kept, say_nothing)  # nothing is left to do, unless it was killed half-way
     else:
-        _take_down(folder, click.echo)
+        _take_down(folder, kept, click.echo)
     click.echo("Down.")
+
+
+def _kept(folder: Path, names: tuple[str, ...]) -> frozenset[str]:
+    """Raises `UserError` for a backend that the stack does not have: what is meant would be removed."""
+    from ..errors import UserError
+    from .stored import stored_state
+
+    if not names:
+        return frozenset()
+    durable = stored_state(folder).durable
+    known = {*(durable.stack.backends if durable.stack else ()), *durable.retired}
+    for name in names:
+        if name not in known:
+            has = ", ".join(sorted(known)) or "none"
+            raise UserError(f"--keep {name}: the stack has no such backend; it has {has}")
+    return frozenset(names)
 
 
 def _wait_for_lease(folder: Path) -> None:
@@ -48,7 +68,7 @@ def _wait_for_lease(folder: Path) -> None:
             time.sleep(0.1)
 
 
-def _take_down(folder: Path, say: Callable[[str], None]) -> None:
+def _take_down(folder: Path, kept: frozenset[str], say: Callable[[str], None]) -> None:
     """No controller runs: this process is one for as long as it takes."""
     import anyio
 
@@ -58,7 +78,7 @@ def _take_down(folder: Path, say: Callable[[str], None]) -> None:
     from ..processes import SystemClock
     from .intents import who
 
-    stop = StopAsked(keep=frozenset(), by=who())
+    stop = StopAsked(keep=kept, by=who())
     with hold(folder) as held:
         run = partial(run_controller, held, Host(), (stop,), SystemClock(), say=say, on_ready=lambda: None)
         failed = anyio.run(run)

@@ -21,7 +21,7 @@ MOST_NAMES = 10
 LISTED = "; `fs tenant list` and `fs migrate list` show them"
 
 
-@click.command(short_help="What became of every request: counts, proof of a migration, export")
+@click.command(short_help="What became of every request: counts, proofs, export")
 @click.argument("name", required=False, metavar="[TENANT|MIGRATION]")
 @click.option("--since", type=duration, metavar="DURATION", help="Only requests that began so long ago at most, as 1h.")
 @click.option("--deployment", metavar="NAME", help="Only requests of this one.")

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -16,13 +17,15 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "validate": "Check fs.yaml, plugins' options and models",
     "schema": "Print the JSON Schema of fs.yaml",
     "plan": "Show what would change, before anything does",
-    "apply": "Change policies, health and breaker rules and limits of what runs",
+    "apply": "Change policies, health, breaker rules and limits of what runs",
+    "import": "Take over what was set up by other means",
     "serve": "Bring a stack up and keep it running",
     "status": "Deployments, replicas, load, health, routes, recent events",
     "logs": "Logs of the controller, the load balancer and the replicas",
     "down": "Drain, then remove everything that the stack runs",
     "doctor": "What this machine lacks, and the command that fixes it",
     "plugins": "List plugins, show what one lacks and takes",
+    "conformance": "Check a plugin against the contract, and report it",
     "policy": "Explain, compile, check and tune autoscaling policies",
     "simulate": "Run a policy over recorded load, without starting anything",
     "trace": "Record load for `fs simulate`",
@@ -30,7 +33,7 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "tenant": "Tenants and their API keys",
     "route": "Where tenants' requests go, why, and since when",
     "migrate": "Move tenants between deployments and backends, with proof",
-    "ledger": "What became of every request: counts, proof of a migration, export",
+    "ledger": "What became of every request: counts, proofs, export",
     "audit": "Who changed what, from what to what, and when",
     "state": "Back the state up, or put a backup back",
 }
@@ -40,7 +43,7 @@ class LazyGroup(click.Group):
     """Lists its commands without importing them, and turns errors into lines and exit codes.
 
     `listing`: name → short help; the command `name` is in the module `prefix + name` of this package, as an object of
-    the module's name.
+    the module's name; `import_` for a name that Python keeps for itself.
     """
 
     def __init__(self, *args: Any, listing: Mapping[str, str], prefix: str = "", **attributes: Any) -> None:
@@ -53,7 +56,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._listing:
             return None
-        module = self._prefix + cmd_name
+        module = self._prefix + cmd_name + "_" * iskeyword(cmd_name)
         command: click.Command = getattr(import_module(f".{module}", __package__), module)
         return command
 
