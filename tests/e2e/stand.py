@@ -68,6 +68,7 @@ class Stand:
         self.family = Family(self.folder)
         self.keys: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{self.port}"
+        self.lost: list[str] = []  # backends that are gone for good, so that nothing can be removed there
         self._name = name
         self._serving: list[Serving] = []
 
@@ -152,7 +153,8 @@ class Stand:
         """Raises `AssertionError` if `fs down` fails or leaves a process behind; leaves none itself."""
         self.family.members()  # while the leaders of their sessions still live
         try:
-            done = self.fs("down") if self.state.exists() else None
+            kept = [part for name in self.lost for part in ("--keep", name)]
+            done = self.fs("down", *kept) if self.state.exists() else None
             for serving in self._serving:
                 serving.wait_ended()
             assert done is None or done.returncode == 0, done.stdout + done.stderr

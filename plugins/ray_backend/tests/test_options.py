@@ -15,6 +15,7 @@ from finsight_serve.domain import AutoscalingPolicy
 from finsight_serve.plugin import ApplyError, DeploymentSpec, Launch
 from finsight_serve.testing import make_env
 from finsight_serve_ray import node, ports
+from finsight_serve_ray.instance import Instance
 from finsight_serve_ray.options import Options
 from finsight_serve_ray.ray_serve import RayServe
 from finsight_serve_ray.record import NodeRecord
@@ -45,6 +46,9 @@ def busy_port() -> Iterator[int]:
         ({"gcs_port": 30000}, "30000-31000"),
         ({"auth_token_file": "token"}, "only for a cluster given by `address`"),
         ({"num_cpus": 0}, "greater than 0"),
+        ({"replica_host": "0.0.0.0"}, "one address of this machine"),
+        ({"replica_host": "this-host"}, "IPv4"),
+        ({"replica_host": "10.0.0.1", "address": "head:8265"}, "only for a local cluster"),
         ({"drain_timeout_s": -1}, "greater than or equal"),
     ],
 )
@@ -72,6 +76,21 @@ async def test_apply_on_a_port_in_use_says_so(tmp_path: Path, busy_port: int) ->
     with pytest.raises(ApplyError, match=rf"gcs_port {busy_port} is in use by \S+ \(pid {os.getpid()}\)"):
         await plugin.apply(plugin.compile((spec,)))
     assert not plugin.cluster or not plugin.cluster.supervised()
+
+
+def test_replicas_listen_on_loopback_unless_told_otherwise(tmp_path: Path) -> None:
+    env, current = make_env(tmp_path), Instance()
+    plain, beyond = (RayServe(options, env) for options in (Options(), Options(replica_host="127.0.0.2")))
+    assert plain._envelope(current, [])["http_options"]["host"] == "127.0.0.1"
+    assert beyond._envelope(current, [])["http_options"]["host"] == "127.0.0.2"
+    spec = DeploymentSpec("chat", Launch(argv=(), asgi="m:f"), AutoscalingPolicy())
+    bodies = [plugin.compile((spec,)).artefacts[0].body for plugin in (plain, beyond)]
+    assert [body.get("replica_host") for body in bodies] == [None, "127.0.0.2"], "a plan shows what differs"
+
+
+def test_an_address_of_another_machine_is_a_problem(tmp_path: Path) -> None:
+    (problem,) = RayServe(Options(replica_host="192.0.2.1"), make_env(tmp_path)).check()
+    assert (problem.field, problem.message) == ("replica_host", "192.0.2.1 is no address of this machine")
 
 
 def test_an_unreachable_address_and_a_missing_token_are_problems(tmp_path: Path) -> None:

@@ -61,9 +61,7 @@ HTTP_ROUTE = Kind(
 )
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways", HTTP_ROUTE.install)
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
-ACCESS_REVIEW = Kind(
-    "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
-)
+ACCESS_REVIEW = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
 
 APPLIED: tuple[Kind, ...] = (
     SERVICE_ACCOUNT,

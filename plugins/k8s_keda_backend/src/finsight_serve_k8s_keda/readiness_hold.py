@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from .replica_pod import ReplicaPod
 
 HOLD_S = 10.0
-"""Longer than a kubelet takes to ask every pod again. One that stays unready has failed to answer for longer by then."""
+"""Longer than a kubelet takes to ask every pod again."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from finsight_serve.plugin import ApplyError, Artefact
 
 from . import node, ports
 from .instance import tail
-from .options import Options
+from .options import LOOPBACK, Options
 from .record import (
     ClusterRecord,
     NodeRecord,
@@ -42,10 +42,11 @@ STOP_GRACE_S = 20.0
 LOG_TAIL_BYTES = 16_384
 
 
-def render(options: Options) -> Mapping[str, int | None]:
+def render(options: Options) -> Mapping[str, int | str | None]:
     """What of the options takes effect when the cluster starts. Pure."""
     ports = {"dashboard_port": options.dashboard_port, "gcs_port": options.gcs_port}
-    return {**ports, "num_cpus": options.num_cpus, "num_gpus": options.num_gpus}
+    beyond = {} if options.replica_host == LOOPBACK else {"replica_host": str(options.replica_host)}
+    return {**ports, "num_cpus": options.num_cpus, "num_gpus": options.num_gpus, **beyond}
 
 
 class LocalCluster:
@@ -67,6 +68,12 @@ class LocalCluster:
     def proxy_port(self) -> int:
         spec = read(NodeRecord, node_path(self.dir))
         return spec.proxy_port if spec else 0
+
+    @property
+    def replica_host(self) -> str:
+        """Where its replicas listen, or would."""
+        spec = read(NodeRecord, node_path(self.dir))
+        return spec.replica_host if spec else str(self.options.replica_host)
 
     def supervised(self) -> bool:
         """Whether a supervisor holds the lock."""
@@ -164,7 +171,12 @@ class LocalCluster:
         temp_dir = Path(tempfile.mkdtemp(prefix="fs-ray-", dir=_short_temp_dir())) / "r"  # Ray opens its own to all
         cpus = self.options.num_cpus or CPUS_PER_CORE * (os.cpu_count() or 1)
         spec = NodeRecord(
-            num_cpus=cpus, num_gpus=self.options.num_gpus, asked=render(self.options), temp_dir=temp_dir, **chosen
+            num_cpus=cpus,
+            num_gpus=self.options.num_gpus,
+            asked=render(self.options),
+            temp_dir=temp_dir,
+            replica_host=str(self.options.replica_host),
+            **chosen,
         )
         write(spec, node_path(self.dir))
         write_private(token_path(self.dir), secrets.token_hex(32))

@@ -1,11 +1,13 @@
 """What a person may set for this backend in fs.yaml."""
 
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+LOOPBACK = IPv4Address("127.0.0.1")
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 RESERVED_PORTS = (range(10002, 20000), range(30000, 31001))
@@ -33,6 +35,11 @@ class Options(BaseModel):
     num_gpus: int | None = Field(None, ge=0, description="GPUs of the local cluster; unset = all that Ray detects")
     dashboard_port: Port = Field(0, description="REST port of the local cluster on 127.0.0.1; 0 = a free one, kept")
     gcs_port: Port = Field(0, description="port of the local cluster's control store; 0 = a free one, kept")
+    replica_host: IPv4Address = Field(
+        LOOPBACK,
+        description="this machine's address that the local cluster's replicas listen on and are found at; one beyond "
+        "loopback lets a Gateway's proxies reach them, and whoever else does needs the deployment's key",
+    )
     max_ongoing_requests: int | None = Field(
         None, gt=0, description="per replica; unset = max(256, 8 x target_ongoing_requests)"
     )
@@ -68,8 +75,17 @@ class Options(BaseModel):
             raise ValueError("must be outside 10002-19999 and 30000-31000, which Ray hands out itself")
         return port
 
+    @field_validator("replica_host")
+    @classmethod
+    def _one_address(cls, host: IPv4Address) -> IPv4Address:
+        if host.is_unspecified or host.is_multicast:
+            raise ValueError("must be one address of this machine, since replicas are found at it")
+        return host
+
     @model_validator(mode="after")
-    def _token_needs_address(self) -> Self:
+    def _fits_the_cluster(self) -> Self:
         if self.auth_token_file is not None and self.address is None:
             raise ValueError("auth_token_file is only for a cluster given by `address`; a local one makes its own")
+        if self.replica_host != LOOPBACK and self.address is not None:
+            raise ValueError("replica_host is only for a local cluster; one given by `address` has nodes of its own")
         return self

@@ -34,6 +34,8 @@ from .rest import Rest, RestError, Unreachable
 POLL_S = 0.5
 PUT_DEADLINE_S = 30.0  # a GCS that the supervisor starts again is back well before
 OBSERVE_GRACE_S = 15.0
+HOST = "replica_host"
+MEND_HOST = "name one of its own (`ip address` or `ifconfig` lists them), or leave replica_host out"
 RAY_SERIES = "2.60"  # `__serve_build_asgi_app__` is only in a docstring, so a newer series is tested first
 
 
@@ -107,7 +109,7 @@ class RayServe:
         instance = await self._rest().get()
         if self.known and not instance.controller_info:
             raise Unreachable("Serve's controller can't be found")  # which Ray reports as an empty instance
-        self.known |= addresses(instance, "127.0.0.1" if self.cluster else None)
+        self.known |= addresses(instance, self.cluster.replica_host if self.cluster else None)
         names = unlisted(instance, self.env.owner, self.known)
         if names and self.listed is None:  # later on, one without an address is new
             raise Unreachable(f"Serve does not list all ports of {', '.join(names)}: {NO_DIRECT_INGRESS}")
@@ -168,7 +170,8 @@ class RayServe:
 
     def _envelope(self, current: Instance, want: list[dict[str, Any]]) -> dict[str, Any]:
         """A `ServeDeploySchema`. Where Serve runs already, its own settings are said again: they can't be changed."""
-        host = {"host": "127.0.0.1", "port": self.cluster.proxy_port} if self.cluster else {"host": "0.0.0.0"}
+        local = self.cluster
+        host = {"host": local.replica_host, "port": local.proxy_port} if local else {"host": "0.0.0.0"}
         return {
             "proxy_location": current.proxy_location or "HeadOnly",  # "Disabled" would also close the replicas' ports
             "http_options": current.http_options or host,
@@ -202,7 +205,9 @@ class RayServe:
         if self.cluster.supervised() or self.cluster.has_node():
             return []
         fixed = {"dashboard_port": self.options.dashboard_port, "gcs_port": self.options.gcs_port}
-        return [
+        host = self.options.replica_host
+        foreign = () if ports.is_ours(host) else (Problem(f"{host} is no address of this machine", MEND_HOST, HOST),)
+        taken = [
             Problem(
                 f"port {port} in use by {ports.describe_holder(port)}",
                 f"free it, or set {name}: 0 to have one chosen",
@@ -211,6 +216,7 @@ class RayServe:
             for name, port in fixed.items()
             if port and not ports.is_free(port)
         ]
+        return [*foreign, *taken]
 
     def _remote_problems(self) -> list[Problem]:
         problems: list[Problem] = []

@@ -32,13 +32,14 @@ class NodeRecord(BaseModel):
 
     num_cpus: int
     num_gpus: int | None
-    asked: Mapping[str, int | None]  # as the options had it
+    asked: Mapping[str, int | str | None]  # as the options had it
     gcs_port: int
     dashboard_port: int
     agent_port: int
     client_port: int
     proxy_port: int
     temp_dir: Path
+    replica_host: str = "127.0.0.1"
 
 
 class ClusterRecord(BaseModel):
