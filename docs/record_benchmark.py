@@ -1,6 +1,7 @@
-"""`python docs/record_benchmark.py FILE [measured|tenants]`: puts what was measured into the document that shows it.
+"""`python docs/record_benchmark.py FILE [measured|tenants|k8s]`: puts what was measured into its document.
 
-FILE is what `python -m benchmarks -o json` (measured) or `python -m benchmarks.tenants -o json` (tenants) printed.
+FILE is what `python -m benchmarks -o json` (measured), `python -m benchmarks.tenants -o json` (tenants) or
+`python -m benchmarks.k8s -o json` (k8s) printed.
 """
 
 import json
@@ -11,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = {"measured": ROOT / "README.md", "tenants": ROOT / "docs" / "tenants.md"}
+DOCUMENTS = {
+    "measured": ROOT / "README.md",
+    "tenants": ROOT / "docs" / "tenants.md",
+    "k8s": ROOT / "docs" / "kubernetes.md",
+}
 ABOUT = "about this run"
 
 

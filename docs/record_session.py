@@ -40,8 +40,8 @@ def record() -> str:
     return "\n".join(f"$ {command}\n{output.rstrip()}\n" for command, output in outputs.items())
 
 
-def run(command: str, env: dict[str, str]) -> str:
-    done = subprocess.run(command, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+def run(command: str, env: dict[str, str], folder: Path = ROOT) -> str:
+    done = subprocess.run(command, shell=True, cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{KEY.sub('fs-…', command)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
