@@ -134,23 +134,29 @@ class Served:
 
 
 @contextmanager
-def served(deployments: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[Served]:
-    """`fs serve --backend ray` over these deployments, until `fs down`."""
+def served(
+    deployments: Sequence[Mapping[str, Any]],
+    folder: Path,
+    backend: str = "ray",
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Served]:
+    """`fs serve` over these deployments, until `fs down`. `options`: of the backend, and which orchestrator it is."""
     address = f"127.0.0.1:{find_free_port()}"
     stack = {
         "name": "bench",
+        **({"backends": {backend: dict(options)}} if options else {}),
         "load_balancer": {"plugin": "nginx", "listen": address},
         "deployments": list(deployments),
         "tenants": [{"name": item["name"], "deployment": item["name"]} for item in deployments],
     }
-    file = folder / "fs.yaml"
+    file = folder / f"{backend}.yaml"
     file.write_text(json.dumps(stack))
     with tempfile.TemporaryDirectory(prefix="fs-bench-", dir="/tmp") as short:  # it holds a unix socket
         where = ["--file", str(file), "--state", f"{short}/state"]
         fs = [sys.executable, "-m", "finsight_serve"]
         try:
             done = subprocess.run(
-                [*fs, "serve", *where, "--backend", "ray", "--detach"], capture_output=True, text=True, check=False
+                [*fs, "serve", *where, "--backend", backend, "--detach"], capture_output=True, text=True, check=False
             )
             if done.returncode:
                 raise click.ClickException(f"fs serve failed:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
