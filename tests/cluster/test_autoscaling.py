@@ -18,6 +18,8 @@ from finsight_serve_k8s_keda.queries import LATELY_S
 from .autoscaled import SYNC_S, Autoscaled, Counts, Metrics, Place, served
 from .promise import Steps, equal_share, promised, runs
 
+pytestmark = pytest.mark.long
+
 LOAD_S = 60
 """How long each load of the promise stands."""
 COLD_START_S = 3.0

@@ -79,6 +79,7 @@ def backend_state(stand: ClusterStand) -> str:
     return next(one.state for one in stand.seen().backends if one.name == BACKEND)
 
 
+@pytest.mark.long
 def test_the_api_server_is_stopped(cluster: Cluster, stand: ClusterStand, trial: Callable[..., Trial]) -> None:
     before = stand.replicas()
 
@@ -118,6 +119,7 @@ def is_ready(pod: dict[str, object]) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
+@pytest.mark.long
 def test_prometheus_is_gone(cluster: Cluster, stand: ClusterStand, trial: Callable[..., Trial]) -> None:
     before = stand.replicas()
 
@@ -134,6 +136,7 @@ def test_prometheus_is_gone(cluster: Cluster, stand: ClusterStand, trial: Callab
     assert stand.replicas() == before
 
 
+@pytest.mark.long
 def test_the_kubelet_is_killed(cluster: Cluster, stand: ClusterStand, trial: Callable[..., Trial]) -> None:
     """It comes back without knowing its pods, and calls them unready until it has asked each."""
     before = stand.replicas()

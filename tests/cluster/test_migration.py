@@ -19,6 +19,8 @@ from ..e2e.waiting import wait_until
 from .reports import report
 from .stands import BACKEND, ClusterStand, deployment
 
+pytestmark = pytest.mark.long
+
 RAY, PODS = "chat", "chat-pods"
 ENGINE = {"engine_options": {"token_interval_s": 0.02}}
 RAY_OPTIONS = {"health_check_period_s": 1, "health_check_timeout_s": 5, "drain_timeout_s": 20}

@@ -99,6 +99,7 @@ def assert_whole(stand: ClusterStand, answers: list[Answer]) -> None:
     assert {outcome for _, outcome in rows.values()} == {"complete"}
 
 
+@pytest.mark.long
 def test_keda_scales_the_default_policy_to_four_and_back(stand: ClusterStand, tell: Callable[..., None]) -> None:
     stand.write(policy=DEFAULT, engine_options=ENGINE)
     stand.serve()

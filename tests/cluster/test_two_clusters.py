@@ -18,6 +18,8 @@ from .harness.cluster import Cluster
 from .reports import report
 from .stands import ClusterStand, deployment, pods_of
 
+pytestmark = pytest.mark.long
+
 EAST, WEST = "chat-east", "chat-west"
 ASSIGNED, WEIGHED = "assigned", "weighed"
 BOTH = {"min_replicas": 2, "max_replicas": 2}
