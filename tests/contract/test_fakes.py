@@ -48,9 +48,13 @@ class TestFakeOrchestrator(OrchestratorConformance):
             raise httpx.ConnectError("no such replica")
         runs = self.shared.replicas[replica.id][2]
         version = "2" if VERSION_ENV in runs else ""
-        return httpx.Response(200 if key == KEY else 401, json={"pid": replica.id.split("-")[1], "version": version})
+        number = replica.id.split("-")[1]
+        said = {"pid": number, "process": number, "version": version}
+        return httpx.Response(200 if key == KEY else 401, json=said)
 
+    test_lost_signal_is_answered_as_the_policy_says = None  # there is no load, so no signal
     # there is no process to kill or to fail; test_world_rules_the_fakes does both by the world
+    test_launch_that_cannot_run_is_explained_and_can_be_mended = None
     test_killed_replica_is_replaced = None
     test_failing_start_is_explained_and_can_be_mended = None
 

@@ -140,7 +140,7 @@ class OrchestratorConformance(CompilationConformance):
         policy = replace(spec.policy, max_replicas=3, on_signal_loss=2)
         plan = orchestrator.compile((replace(spec, policy=policy),))
         if plan.fidelity[NAME, "on_signal_loss"].verdict == "impossible":
-            pytest.skip(plan.fidelity[NAME, "on_signal_loss"].note)
+            pytest.skip(f"{plugin.name} lacks on_signal_loss: {plan.fidelity[NAME, 'on_signal_loss'].note}")
         await self.bring_up(orchestrator, launch, 1, deadline_s)
         await self.cut_signal(orchestrator)
         await converge(orchestrator, plan, lambda s: len(ready(s)) == 2, deadline_s)
