@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from finsight_serve.domain import AutoscalingPolicy
 from finsight_serve.env import ProcessId
-from finsight_serve.plugin import Artefact, Feature, Grade, Observed, Plan, Replica, hookimpl
+from finsight_serve.plugin import ApplyError, Artefact, Feature, Grade, Observed, Plan, Replica, hookimpl
 
 
 class Options(BaseModel):
@@ -62,7 +62,10 @@ class AcmeOrchestrator:
             port = probe.getsockname()[1]
         id = f"{name}-{secrets.token_hex(4)}"
         argv = [part.replace("{host}", "127.0.0.1").replace("{port}", str(port)) for part in argv]
-        process = self.env.processes.start(argv, env=env, log=self.env.state_dir / "logs" / f"{id}.log")
+        try:
+            process = self.env.processes.start(argv, env=env, log=self.env.state_dir / "logs" / f"{id}.log")
+        except OSError as error:
+            raise ApplyError(f"deployment {name!r} can't be started: {error}") from error
         record = {"deployment": name, "port": port, "digest": digest, "process": [process.pid, process.started_s]}
         self.folder.mkdir(exist_ok=True)
         (self.folder / f"{id}.json").write_text(json.dumps(record))
