@@ -1,8 +1,6 @@
 # ruff: noqa: E501
 # (a table of mistakes reads best with one to a line)
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,16 +8,11 @@ from finsight_serve.domain import AutoscalingPolicy
 from finsight_serve.domain.breaker import BreakerRules
 from finsight_serve.domain.health import HealthRules
 from finsight_serve.host import Host
-from finsight_serve.stack import Deployment, PluginRef, Stack, StackErrors, Tenant, load_stack, template
+from finsight_serve.stack import Deployment, PluginRef, Stack, StackErrors, Tenant, load_stack
 
-from ..foreign import MEMBERS, PLUGIN, Foreign
+from ..foreign import Foreign
+from .loading import SMALL, errors, load
 
-SMALL = """\
-name: small
-deployments:
-  - name: chat
-    model: m
-"""
 FULL = """\
 name: full
 backend: east
@@ -42,19 +35,6 @@ tenants:
   - {name: gold, deployment: code, max_ongoing_requests: 64, requests_per_s: 2.5, tokens_per_minute: 9000}
   - {name: free, deployment: chat}
 """
-
-
-def load(foreign: Foreign, text: str, backend: str | None = None, overrides: Mapping[str, Any] | None = None) -> Stack:
-    file = foreign.folder.parent / "fs.yaml"
-    file.write_text(text)
-    return load_stack(file, Host(), backend=backend, overrides=overrides)
-
-
-def errors(foreign: Foreign, text: str, backend: str | None = None, **overrides: Any) -> list[str]:
-    """The lines, without the folder of the file."""
-    with pytest.raises(StackErrors) as caught:
-        load(foreign, text, backend, overrides)
-    return str(caught.value).replace(f"{foreign.folder.parent}/", "").splitlines()
 
 
 def test_what_is_left_out_has_defaults(one_of_each: Foreign) -> None:
@@ -358,48 +338,3 @@ def test_what_only_a_calendar_knows_is_told_at_its_line_beside_other_mistakes(on
         calendar.startswith("fs.yaml:9: deployments[0].policy.schedule[0].calendar.exchange: ") and "XNYX" in calendar
     )
     assert name == "fs.yaml:10: nam: unknown key; did you mean name?"
-
-
-def with_a_keyless_balancer(foreign: Foreign, name: str = "plain") -> Foreign:
-    source = PLUGIN.format(name=name, kind="load_balancer", members=MEMBERS["load_balancer"])
-    foreign.install_plugin("load_balancer", name, source.replace("Feature.EVICT", "Feature.KEYS"))
-    return foreign
-
-
-def test_a_load_balancer_without_keys_is_meant_only_where_it_is_named(one_of_each: Foreign) -> None:
-    with_a_keyless_balancer(one_of_each, "aaa")
-    assert load(one_of_each, SMALL).load_balancer == PluginRef("acme")
-    assert "  plugin: acme" in template(Host()) and "aaa" not in template(Host())
-    one_of_each.install_plugin("load_balancer", "zeta")
-    assert errors(one_of_each, SMALL) == [
-        "fs.yaml:1: load_balancer: say which load balancer: several are installed (acme, zeta)"
-    ]
-
-
-def test_an_edge_brings_the_keys_that_a_load_balancer_lacks(one_of_each: Foreign) -> None:
-    with_a_keyless_balancer(one_of_each)
-    stack = load(one_of_each, SMALL + "load_balancer: plain\nedge: {plugin: acme, width: 3}")
-    assert (stack.load_balancer, stack.edge) == (PluginRef("plain"), PluginRef("acme", {"width": 3}))
-    assert load(one_of_each, SMALL + "load_balancer: acme\nedge: null").edge is None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("load_balancer: plain", "fs.yaml:5: load_balancer: plain has no API keys (it has no hands): add `edge: acme`"),
-        ("load_balancer: plain\nedge: plain", "fs.yaml:6: edge: plain has no API keys either (it has no hands)"),
-        ("load_balancer: acme\nedge: acme", "fs.yaml:6: edge: acme has API keys itself and needs nothing before it: leave this out"),
-        ("load_balancer: plain\nedge: acne", "fs.yaml:6: edge: no load balancer named acne is installed; installed: acme, plain; did you mean acme?"),
-        ("load_balancer: plain\nedge: {plugin: acme, width: 0}", "fs.yaml:6: edge.width: must be greater than or equal to 1, found 0"),
-    ],
-)  # fmt: skip
-def test_somebody_has_to_know_the_keys(one_of_each: Foreign, text: str, expected: str) -> None:
-    with_a_keyless_balancer(one_of_each)
-    assert errors(one_of_each, SMALL + text) == [expected]
-
-
-def test_an_edge_brings_the_keys_of_so_many_deployments(one_of_each: Foreign) -> None:
-    with_a_keyless_balancer(one_of_each)
-    text = "name: many\nload_balancer: plain\nedge: acme\ndeployments:\n"
-    text += "".join(f"  - {{name: d{number}, model: m}}\n" for number in range(65))
-    assert errors(one_of_each, text) == ["fs.yaml:3: edge: brings the keys of at most 64 deployments, found 65"]

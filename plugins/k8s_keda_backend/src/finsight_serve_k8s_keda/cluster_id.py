@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .access import kubeconfig
 from .options import Access
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration)
@@ -43,15 +44,11 @@ def _files(access: Access, environ: Mapping[str, str]) -> Iterator[tuple[Mapping
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    written = environ.get("KUBECONFIG", "")
-    named = [Path(part).expanduser() for part in written.split(os.pathsep) if part]
-    paths = [access.kubeconfig] if access.kubeconfig else named or [Path("~/.kube/config").expanduser()]
-    for path in paths:
-        if path.is_file():
-            try:
-                yield YAML(typ="safe", pure=True).load(path), path.parent
-            except YAMLError as error:
-                raise ValueError(f"{path} is no YAML") from error
+    for path in (Path(part).expanduser() for part in kubeconfig(access, environ).split(os.pathsep) if part):
+        try:
+            yield YAML(typ="safe", pure=True).load(path), path.parent
+        except YAMLError as error:
+            raise ValueError(f"{path} is no YAML") from error
 
 
 def _named(
