@@ -94,6 +94,7 @@ def test_its_tenants_go_on_in_the_other(
     for toll in tolls:
         report(pytestconfig, TITLE, HEADER, toll.line())
     for toll in tolls:
+        assert not [answer for answer in toll.not_whole if answer.began_s > struck_s], toll.explain()
         assert toll.since >= CALM_ANSWERS, toll.explain()
         truncated = [answer for answer in toll.not_whole if answer.outcome == "truncated"]
         assert len(truncated) <= toll.in_work, toll.explain()

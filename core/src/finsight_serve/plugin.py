@@ -180,6 +180,7 @@ class RouteTable:
     version: int = 0  # grows with every change; each ledger line says by which version it was routed
     shadow_socket: str = ""  # path of a unix socket; whoever listens there answers at once, and may be absent
     refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, as its backend observed it
+    spares: Mapping[str, str] = field(default_factory=dict)  # deployment → who may answer what its replicas didn't take
     fronts: bool = False  # the replicas are a load balancer that goes by TENANT_HEADER and answers DEPLOYMENT_HEADER
 
 

@@ -48,8 +48,8 @@ def test_one_tenant_one_deployment() -> None:
     assert "split_clients" not in rendered["tenants.conf"]
     [upstream] = blocks(rendered["nginx.conf"], "upstream deployment-chat")
     assert [line.split()[1] for line in upstream if line.startswith("server")] == ["10.0.0.1:1", "10.0.0.2:1"]
-    [keys] = blocks(rendered["upstream_keys.conf"], 'map "d:$deployment" $upstream_authorization')
-    assert keys == ['default "";', '"d:chat" "Bearer s3";']
+    [keys] = blocks(rendered["upstream_keys.conf"], 'map "d:$sent_to" $upstream_authorization')
+    assert keys == ["volatile;", 'default "";', '"d:chat" "Bearer s3";']
 
 
 def test_equal_weights_share_a_split_and_a_zero_weight_is_none() -> None:
@@ -73,6 +73,13 @@ def test_shares_stand_in_the_order_of_the_weights() -> None:
         ['30% "a";', '30% "";', '* "z";'],
         ['50% "z";', '10% "m";', '* "a";'],
     ]
+
+
+def test_a_spare_without_an_address_is_none() -> None:
+    spares = {"chat": "co de", "co de": "chat", "away": "chat", "beside": "away"}
+    conf = files(RouteTable(replicas=(*ready("chat", "10.0.0.1:1"), *ready("co de", "10.0.0.1:2")), spares=spares))
+    [found] = blocks(conf["nginx.conf"], 'map "d:$deployment" $spare')
+    assert found == ['default "";', '"d:away" "chat";', '"d:chat" "co%20de";', '"d:co%20de" "chat";']
 
 
 def test_all_refused_is_no_deployment() -> None:
@@ -206,7 +213,8 @@ def tables(draw: st.DrawFn) -> RouteTable:
         for n in range(draw(st.integers(0, 5)))
     )
     keys = {name: f"key{n}" for n, name in enumerate(deployments)}
-    return RouteTable(routes, replicas, keys, draw(some), "/run/shadow.sock")
+    one = st.sampled_from(deployments)
+    return RouteTable(routes, replicas, keys, draw(some), "/run/shadow.sock", spares=draw(st.dictionaries(one, one)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -217,7 +225,7 @@ def test_no_name_gets_out_of_its_quotes(table: RouteTable) -> None:
         for line in rendered[name].splitlines():
             entry = r'\s+("[^"$\\\s]*"|default|\*|\d+%) "(\$(split|shadow)_\d+|(Bearer )?[^"$\\\s]*)";'
             splits = r'split_clients (\$stickiness_key|"shadow:\$request_id") \$(split|shadow)_\d+ \{'
-            block = r'map ("\w:\$\w+"|\$\w+) \$\w+ \{|' + splits + r"|\}|#.*|"
+            block = r'map ("\w:\$\w+"|\$\w+) \$\w+ \{|' + splits + r"|    volatile;|\}|#.*|"
             assert re.fullmatch(f"{entry}|{block}", line), line
     confs = [text for name, text in rendered.items() if name.endswith(".conf")]
     assert confs and all(text.count("{") == text.count("}") for text in confs)

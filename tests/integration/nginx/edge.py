@@ -49,6 +49,8 @@ class Edge:
         self.upstreams: list[Upstream] = []
         self.version = 0
         self.shadow_socket = ""
+        self.keys = {"chat": UPSTREAM_KEY}
+        self.spares: dict[str, str] = {}
 
     def another(self) -> NginxLoadBalancer:
         """A plugin instance as a restarted controller makes it."""
@@ -66,8 +68,8 @@ class Edge:
             for name, upstreams in (deployments or {"chat": self.upstreams}).items()
             for n, upstream in enumerate(upstreams)
         )
-        keys = {"chat": UPSTREAM_KEY}
-        table = RouteTable(routes or (route(),), replicas, keys, self.version, self.shadow_socket)
+        told = {"version": self.version, "shadow_socket": self.shadow_socket, "spares": self.spares}
+        table = RouteTable(routes or (route(),), replicas, self.keys, **told)  # type: ignore[arg-type]
         return self.plugin.compile(table)
 
     async def apply(self, *routes: Route, **deployments: list[Upstream]) -> None:

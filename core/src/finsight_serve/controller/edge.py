@@ -139,6 +139,7 @@ def edge_table(table: RouteTable, address: str) -> RouteTable:
         replicas=tuple(Replica(f"{place}@{address}", place, address, "ready") for place in places),
         upstream_keys=dict.fromkeys([*table.upstream_keys, *places], keys) if keys else {},
         refs={},
+        spares={},
         fronts=True,
     )
 
@@ -153,8 +154,8 @@ def _edge_weights(route: Route) -> Mapping[str, int]:
 
 
 def inner_table(table: RouteTable) -> RouteTable:
-    """Without what is the edge's: keys, limits, copies, and shares that are refused."""
-    return replace(table, routes=tuple(map(_inner_route, table.routes)), upstream_keys={}, shadow_socket="")
+    """Without what is the edge's: keys, limits, copies, refused shares; and without spares."""
+    return replace(table, routes=tuple(map(_inner_route, table.routes)), upstream_keys={}, shadow_socket="", spares={})
 
 
 def _inner_route(route: Route) -> Route:

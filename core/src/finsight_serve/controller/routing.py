@@ -31,6 +31,7 @@ def route_table(state: State) -> RouteTable:
         durable.route_version,
         state.shadow_socket if any(map(_shadow_percent, moving.values())) else "",
         _refs(state, durable.stack),
+        _spares(durable, durable.stack, admits),
     )
 
 
@@ -124,6 +125,21 @@ def _refs(state: State, stack: Stack) -> Mapping[str, str]:
         for deployment in stack.deployments
         if places[deployment.name] == {deployment.backend} and deployment.name in refs.get(deployment.backend, {})
     }
+
+
+def _spares(durable: Durable, stack: Stack, admits: Mapping[str, int]) -> Mapping[str, str]:
+    """By deployment, another of the same model that admits all; of another backend if any: one may be lost whole.
+
+    It is for the seconds in which a deployment's replicas are gone and nobody has noticed: then `overlay` takes over.
+    """
+    willing = [one for one in stack.deployments if admits[one.name] == WHOLE and one.name in durable.served_models]
+    found = {}
+    for deployment in stack.deployments:
+        model = durable.served_models.get(deployment.name)
+        others = [o for o in willing if o.name != deployment.name and durable.served_models[o.name] == model]
+        if others and admits[deployment.name]:
+            found[deployment.name] = min(others, key=lambda other: other.backend == deployment.backend).name
+    return found
 
 
 def ready_replicas(state: State, backend: str) -> list[Replica]:

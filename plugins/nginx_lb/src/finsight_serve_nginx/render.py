@@ -92,6 +92,11 @@ def _main(table: RouteTable, options: Options) -> dict[str, Any]:
         "metrics_listen": options.metrics_listen,
         "retry_after_s": options.retry_after_s,
         "fronts": table.fronts,
+        "spares": [
+            {"deployment": encode(name), "spare": encode(spare)}
+            for name, spare in sorted(table.spares.items())
+            if spare in addresses
+        ],
         "deployments": [encode(name) for name in sorted(table.upstream_keys)],
         "shadow_socket": table.shadow_socket if any(route.shadow_percent for route in table.routes) else "",
         "upstreams": [

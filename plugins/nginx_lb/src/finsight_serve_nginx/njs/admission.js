@@ -34,8 +34,7 @@ function admission(r) {
         return '';
     }
     var numbers = text.split(',');  // '-' becomes NaN: over no limit, and no rate
-    r.tokens_per_minute = Number(numbers[2]);
-    return admit(v, tenant, Number(numbers[0]), 1000 / numbers[1], r.tokens_per_minute > 0);
+    return admit(v, tenant, Number(numbers[0]), 1000 / numbers[1], numbers[2] > 0);
 }
 
 function admit(v, tenant, max_ongoing_requests, interval_ms, counts_tokens) {
@@ -84,12 +83,12 @@ function release(v, tenant) {
     }
 }
 
-// Once a load balancer behind this one has said where the request is.
-function place(v) {
+// Once the request turns out to be elsewhere than where it was sent first.
+function place(v, deployment) {
     var entry = ngx.shared.open.get(v.request_id);
-    if (entry !== undefined && v.placed_at !== v.deployment) {
+    if (entry !== undefined && deployment !== v.deployment) {
         entry = JSON.parse(entry);
-        entry.deployment = v.placed_at;
+        entry.deployment = deployment;
         ngx.shared.open.set(v.request_id, JSON.stringify(entry));
     }
 }
@@ -105,9 +104,10 @@ function count_out(v) {
 }
 
 // Once an answer has ended, its tokens are known, and the next requests wait for them.
-function charge(r, tenant, tokens) {
-    if (tokens > 0 && r.tokens_per_minute > 0) {
-        allowance.take('t:' + tenant, tokens * MINUTE_MS / r.tokens_per_minute, LONGEST_DEBT_MS);
+function charge(v, tenant, tokens) {
+    var per_minute = tokens > 0 && v.limits ? v.limits.split(',')[2] : 0;
+    if (per_minute > 0) {
+        allowance.take('t:' + tenant, tokens * MINUTE_MS / per_minute, LONGEST_DEBT_MS);
     }
 }
 

@@ -12,7 +12,14 @@ function place(r) {
         r.status = UNAVAILABLE;
         r.headersOut['Retry-After'] = v.retry_after_s;
     }
-    admission.place(v);
+    admission.place(v, v.placed_at);
+}
+
+// Who takes a request over that its own deployment's replicas did not.
+function spare_of(r) {
+    var v = r.variables;
+    admission.place(v, v.spare);
+    return v.spare;
 }
 
 // Evaluated in the log phase, which every request reaches unless its worker is killed. An error page within nginx has
@@ -24,8 +31,10 @@ function recorded(r) {
         return '';
     }
     admission.release(v, tenant);
-    admission.charge(r, tenant, answer.judge(r));
+    admission.charge(v, tenant, answer.judge(r));
     return '1';
 }
 
-export default { key_sha256: admission.key_sha256, admission: admission.admission, pass: answer.pass, place, recorded };
+export default {
+    key_sha256: admission.key_sha256, admission: admission.admission, pass: answer.pass, place, spare_of, recorded
+};
