@@ -1,5 +1,6 @@
 """Two clusters behind one nginx; one of them goes, all at once and for good, while both answer."""
 
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -53,6 +54,15 @@ class Outcome(Toll):
 
 
 @pytest.fixture
+def nobody_else(second_cluster: Cluster) -> Iterator[None]:
+    """The addresses of pods that are gone lead nowhere: by the default route who knows what would answer there."""
+    behind = ("unreachable", second_cluster.pod_cidr, "metric", "9999")
+    subprocess.run(["ip", "route", "add", *behind], check=True)
+    yield
+    subprocess.run(["ip", "route", "del", *behind], check=True)
+
+
+@pytest.fixture
 def stand(cluster: Any, namespace: str, second_cluster: Cluster) -> Iterator[ClusterStand]:
     """East is the one that is to go; so its namespace is left to go with it."""
     second_cluster.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -70,6 +80,7 @@ def stand(cluster: Any, namespace: str, second_cluster: Cluster) -> Iterator[Clu
         yield stand
 
 
+@pytest.mark.usefixtures("nobody_else")
 def test_its_tenants_go_on_in_the_other(
     stand: ClusterStand, second_cluster: Cluster, pytestconfig: pytest.Config
 ) -> None:
