@@ -9,6 +9,7 @@ import random
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from finsight_serve_k8s_keda.options import Options
 
 from . import kubernetes
 from .agreement import Observation, ask, changes, held_at, open_at, service_of, steps_of, trace_of, watch_replicas
-from .disagreements import disagreements, equal_share, seconds_by_cause
+from .disagreements import SYNC_S, disagreements, equal_share, seconds_by_cause
 from .machine import Served, say, served
 
 POLICY = AutoscalingPolicy(
@@ -115,13 +116,23 @@ async def observe(stacks: Mapping[str, Served], seconds: float) -> Mapping[str, 
 
 def predict(name: str, seen: Observation, seconds: float, times_s: Sequence[int]) -> list[int]:
     """The lab's counts for the same requests. An HPA's syncs are a matter of when it was made: taken from its first
-    change."""
+    change, by letting the lab begin that much earlier."""
     loop: Any = Host().control_loop(name)
+    ahead_s = 0.0
     if name == KEDA:
         loop = KedaControlLoop(Options(scrape_interval_s=kubernetes.SCRAPE_S, hpa_tolerance=True))
-    outcome = simulate(POLICY, trace_of(seen, seconds), loop, service_of(seen))
+        ahead_s = -first_change_s(seen.replicas) % SYNC_S
+    earlier = replace(
+        seen, start_s=seen.start_s - ahead_s, requests=[(at + ahead_s, long) for at, long in seen.requests]
+    )
+    outcome = simulate(POLICY, trace_of(earlier, seconds + ahead_s), loop, service_of(seen))
     steps = steps_of(outcome)
-    return [held_at(steps, at_s) for at_s in times_s]
+    return [held_at(steps, at_s + ahead_s) for at_s in times_s]
+
+
+def first_change_s(steps: Sequence[tuple[float, int]]) -> float:
+    """0.0 where the count stayed."""
+    return next((later[0] for earlier, later in pairwise(steps) if later[1] != earlier[1]), 0.0)
 
 
 def row(name: str, seen: Observation, real: Sequence[int], lab: Sequence[int]) -> dict[str, Any]:
