@@ -74,7 +74,9 @@ class Options(BaseModel):
 class PlainNginx:
     name: ClassVar[str] = "plain-nginx"
     Options: ClassVar[type[BaseModel]] = Options
-    lacks: ClassVar[Mapping[Feature, str]] = dict.fromkeys(EDGES, "it goes by the tenant header alone")
+    lacks: ClassVar[Mapping[Feature, str]] = dict.fromkeys(
+        (*EDGES, Feature.SPARES), "it goes by the tenant header alone"
+    )
     on_this_machine = True
 
     def __init__(self, options: Options, env: Env) -> None:

@@ -53,6 +53,7 @@ class Feature(Enum):
     OPEN_STREAMS = "open_streams"
     SHADOW = "shadow"  # a share of the requests can be copied to a socket
 
+    SPARES = "spares"  # a request that no replica of its deployment takes is tried on the table's spare
 
 @dataclass(frozen=True)
 class Problem:

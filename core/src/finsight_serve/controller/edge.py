@@ -36,7 +36,7 @@ EITHER = "+"
 """Between the names of deployments where only the inner load balancer knows which of them it is; no name has one."""
 PATIENCE_S = 10.0
 """How long the edge waits for the inner load balancer, whose API may hang, before it is changed alone."""
-BY_BOTH = (Feature.APPLY, Feature.STICKY)
+BY_BOTH = (Feature.APPLY, Feature.STICKY, Feature.SPARES)
 """What neither half can do for the other."""
 
 

@@ -12,6 +12,7 @@ import pytest
 from ..env import Env
 from ..plugin import REFUSED, Feature, LoadBalancer, Replica, RouteTable
 from .balancing import DEPLOYMENT, PATH, TENANT, UPSTREAM_KEY, answer_with, ask, client, read_ledger, table
+from .real_env import find_free_port
 from .tenancy import TenancyConformance
 from .waiting import snapshot_when, wait_for
 
@@ -51,6 +52,19 @@ class LoadBalancerConformance(TenancyConformance):
     async def test_all_replicas_get_requests(self, balancer: LoadBalancer, replicas: tuple[Replica, ...]) -> None:
         await balancer.apply(balancer.compile(table(*replicas)))
         assert len({(await ask(balancer)).json()["pid"] for _ in range(30)}) == len(replicas)
+
+    @pytest.mark.anyio
+    async def test_another_deployment_answers_what_no_replica_takes(
+        self, plugin: type[Any], balancer: LoadBalancer, replicas: tuple[Replica, ...]
+    ) -> None:
+        self.skip_if_lacking(plugin, Feature.SPARES)
+        gone = Replica("gone", DEPLOYMENT, f"127.0.0.1:{find_free_port()}", "ready")
+        spare = replace(replicas[0], deployment="other")
+        await balancer.apply(balancer.compile(replace(table(gone, spare), spares={DEPLOYMENT: "other"})))
+        assert (await ask(balancer)).status_code == 200
+        if Feature.LEDGER not in plugin.lacks:
+            [row] = await read_ledger(balancer, "", 1)
+            assert (row.deployment, row.outcome) == ("other", "complete")
 
     @pytest.mark.anyio
     async def test_removed_replica_gets_no_more(self, balancer: LoadBalancer, replicas: tuple[Replica, ...]) -> None:

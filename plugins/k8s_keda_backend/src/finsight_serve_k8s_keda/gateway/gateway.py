@@ -37,6 +37,7 @@ class GatewayLoadBalancer:
         Feature.STICKY: "a route's weights decide anew for each request",
         Feature.LEDGER: "each Gateway's controller logs in a way of its own",
         Feature.OPEN_STREAMS: "a Gateway does not tell how many streams it holds",
+        Feature.SPARES: "a route's weights know no backend that is asked only where another failed",
         Feature.SHADOW: "a Gateway copies requests to Services only, not to a socket of this machine",
     }
     on_this_machine = False
