@@ -1,5 +1,7 @@
 """The lab's HPA against cases worked by hand from the algorithm that Kubernetes publishes."""
 
+from dataclasses import replace
+
 import pytest
 
 from finsight_serve.domain import AutoscalingPolicy
@@ -124,6 +126,22 @@ def test_down_after_the_window():
     run = Run(target=3).go(60, 25).go(420, 5)
     # at 75 the mean is 15, so 2; 3 was last asked for at 60, and is 300 s old at 360; at 90 it is 5, so 1
     assert run.changes == [(360, 2), (375, 1)]
+
+
+@pytest.mark.parametrize(
+    ("scrape_interval_s", "expected_s"), [(60, 7.5), (15, 7.5), (10, 7.5), (5, 5), (4, 3.75), (2, 1.875), (1, 1)]
+)
+def test_it_looks_as_often_as_prometheus_does(scrape_interval_s, expected_s):
+    options = Options(scrape_interval_s=scrape_interval_s)
+    assert KedaControlLoop(options).period_s == expected_s
+    syncs = Run(replace(POLICY, upscale_delay_s=0), options=options).go(60, 5).go(60, 100).changes
+    assert syncs and all(at_s % 15 == 0 for at_s, _ in syncs)
+
+
+def test_a_rise_between_two_looks_counts_from_when_it_came():
+    run = Run(replace(POLICY, upscale_delay_s=0), options=Options(scrape_interval_s=2)).go(63.75, 5).go(60, 25)
+    # at 75 the samples of 73, 71, 69, 67 and 65 know of it, ten do not: the mean is 11.7, and 25 at 90
+    assert run.changes == [(75, 2), (90, 3)]
 
 
 def test_at_most_one_sync_each_fifteen_seconds():

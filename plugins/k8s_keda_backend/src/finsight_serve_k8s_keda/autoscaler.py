@@ -26,13 +26,18 @@ def gain(policy: AutoscalingPolicy, load: float, ready: int) -> float:
     return unit(policy) * max(0.0, step)
 
 
+def period_s(scrape_interval_s: float) -> float:
+    """How often to look: as often as Prometheus does, made a whole part of the time between two syncs.
+
+    Between two syncs at least once, since a scrape and a sync take turns.
+    """
+    return SYNC_S / max(2, math.ceil(SYNC_S / scrape_interval_s))
+
+
 class KedaControlLoop:
-    """Asked at every scrape and sync, which take turns."""
-
-    period_s = SYNC_S / 2
-
     def __init__(self, options: Options | None = None) -> None:
         self._options = options or Options.model_validate({})
+        self.period_s = period_s(self._options.scrape_interval_s)
         self._tolerance = 0.0 if self._options.hpa_tolerance else TOLERANCE
         self._seen: deque[_Seen] = deque()
         self._told: deque[Recommendation] = deque()
