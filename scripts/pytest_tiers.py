@@ -1,8 +1,8 @@
-"""A pytest plugin: what ran in each tier and what was skipped; FS_REQUIRE_TIERS=… fails a tier that lacks something."""
+"""A pytest plugin: what each tier ran, skipped and took; FS_REQUIRE_TIERS=… fails a tier that lacks something."""
 
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
@@ -20,9 +20,11 @@ class Tiers:
         self.ran: Counter[str] = Counter()
         self.skipped: dict[str, Counter[str]] = {}
         self.by_design: Counter[str] = Counter()
+        self.lasted_s: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         tier = find_tier(report.nodeid)
+        self.lasted_s[tier] += report.duration
         if report.skipped and not hasattr(report, "wasxfail"):
             why = reason(report.longrepr)
             if BY_DESIGN.match(why):
@@ -50,7 +52,9 @@ class Tiers:
             skipped = self.skipped.get(tier, Counter())
             if self.ran[tier] or skipped or tier in self.required:
                 lacks = f", {self.by_design[tier]} not for what a plugin lacks" if self.by_design[tier] else ""
-                terminalreporter.line(f"{tier}: {self.ran[tier]} ran, {skipped.total()} skipped{lacks}")
+                terminalreporter.line(
+                    f"{tier}: {self.ran[tier]} ran, {skipped.total()} skipped{lacks}, {self.lasted_s[tier]:.0f} s"
+                )
             for why, count in skipped.items():
                 terminalreporter.line(f"  {count} skipped: {why}")
         if self.lacking:

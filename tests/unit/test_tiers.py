@@ -31,7 +31,7 @@ def test_what_was_skipped_is_named_and_passes_where_it_is_not_required(run):
     ran = run("unit", unit=PASS, integration=SKIP, e2e=SKIPPED_MODULE)
     assert ran.returncode == 0
     assert "unit: 1 ran, 0 skipped" in ran.stdout
-    assert "integration: 0 ran, 1 skipped\n  1 skipped: no nginx here" in ran.stdout
+    assert "integration: 0 ran, 1 skipped, 0 s\n  1 skipped: no nginx here" in ran.stdout
     assert "1 skipped: no docker here" in ran.stdout
 
 
