@@ -97,6 +97,11 @@ SECTIONS = {  # heading → the model's name in the schema, "" for the whole fil
     "slo": ("ServiceLevel", "Of a policy. Read by `fs policy lint`, simulation and alerts; no orchestrator sees it."),
     "health": ("HealthRules", "The same for all deployments."),
     "breaker": ("BreakerRules", BREAKER),
+    "metrics": (
+        "MetricsEntry",
+        "What Prometheus reads of the controller, and by way of it of the replicas: "
+        "[observability.md](observability.md).",
+    ),
     "tenants": (
         "TenantEntry",
         "A list. `fs serve` makes each tenant a key when it first meets it, shows it once and stores its hash; "
@@ -120,6 +125,7 @@ TYPES = {
     "ServiceLevel": "[promise](#slo)",
     "HealthRules": "[rules](#health)",
     "BreakerRules": "[rules](#breaker)",
+    "MetricsEntry": "[endpoint](#metrics)",
     "PluginEntry": "text or mapping",
 }
 

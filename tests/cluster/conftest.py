@@ -3,6 +3,7 @@ import secrets
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ def make_cluster(request: pytest.FixtureRequest) -> Iterator[MakeCluster]:
     clusters.end_abandoned(binaries, say)
     made: list[Cluster] = []
 
-    def make(**settings: float) -> Cluster:
+    def make(**settings: Any) -> Cluster:
         name = f"t{secrets.token_hex(3)}"
-        made.append(clusters.make(name, binaries, Settings(**settings)))  # type: ignore[arg-type]
+        made.append(clusters.make(name, binaries, Settings(**settings)))
         return made[-1]
 
     yield make
@@ -67,6 +68,12 @@ def cluster(request: pytest.FixtureRequest) -> Cluster | GivenCluster:
 def second_cluster(make_cluster: MakeCluster) -> Cluster:
     """Beside the first, with addresses of its own that the first one's pods reach."""
     return make_cluster()
+
+
+@pytest.fixture(scope="session")
+def bare_cluster(make_cluster: MakeCluster) -> Cluster:
+    """Kubernetes alone: neither KEDA nor the Gateway API."""
+    return make_cluster(with_keda=False, with_gateway=False)
 
 
 @pytest.fixture

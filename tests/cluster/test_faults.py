@@ -161,24 +161,21 @@ def test_a_pod_is_killed_for_its_memory(cluster: Cluster, stand: ClusterStand, t
     id, address = sorted(stand.replicas().items())[0]
     held = 0
 
-    def engine() -> dict[str, object]:
+    def was_killed_for_its_memory() -> bool:
         pod = cluster.kubectl.json("get", "pod", id, "-n", stand.namespace)
-        found: dict[str, object] = pod["status"]["containerStatuses"][0]
-        return found
+        [engine] = pod["status"]["containerStatuses"]
+        states = (engine["state"], engine["lastState"])
+        return any(state.get("terminated", {}).get("reason") == "OOMKilled" for state in states)
 
     def strike(_: Load) -> None:
         nonlocal held
         held = connections_to(address)
         command = (sys.executable, "-c", FILL)
         assert not cluster.kubectl.works("exec", id, "-n", stand.namespace, "-c", "engine", "--", *command)
+        wait_until(was_killed_for_its_memory, 30, "the cluster says so")
 
-    done = trial(
-        "a serving pod killed for its memory",
-        strike,
-        lambda _: engine()["restartCount"] == 1,
-        note="truncated is what it held",
-    )
-    assert engine()["lastState"]["terminated"]["reason"] == "OOMKilled"  # type: ignore[index]
+    # the container starts again in its place; on a slow machine the probe gives it up before, and the pod is replaced
+    done = trial("a serving pod killed for its memory", strike, lambda _: True, note="truncated is what it held")
     done.assert_only_lost_on(address, at_most=min(held, WORKERS))
 
 

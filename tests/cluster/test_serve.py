@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from finsight_serve_k8s_keda.names import COMPONENT, ROUTES
 from finsight_serve_vllm.wheel_model import find_wheel_model
 
 from ..e2e.faults import ledger_rows
@@ -21,7 +22,7 @@ from ..e2e.stand import Stand
 from ..e2e.test_quickstart import MODEL_READY_S, QUESTION, QUICKSTART
 from ..e2e.waiting import wait_until
 from .gateways import gateway_options
-from .stands import BACKEND, ClusterStand, Place, pods_of
+from .stands import BACKEND, OURS, ClusterStand, Place, pods_of
 
 TO_BE_TYPED = ("namespace", "kubeconfig", "context", "prometheus", "image", "image_pull_policy", "python", "volumes")
 
@@ -154,6 +155,19 @@ def test_the_gateway_comes_between_and_the_pods_live_on(stand: Typed, models: di
     assert {outcome for _, outcome in new} <= {"complete", "client_closed"}
     routes = stand.cluster.kubectl.json("get", "httproutes", "-n", stand.namespace)["items"]
     assert [route["spec"]["rules"][0]["backendRefs"][0]["name"] for route in routes] == ["chat"]
+
+
+def test_the_gateway_leaves_and_its_routes_go_with_it(stand: Typed) -> None:
+    """The first fs.yaml again: pods and nginx live on."""
+    pods, master, first = stand.pods(), stand.nginx().pid, stand.serving
+    first.process.send_signal(signal.SIGTERM)
+    assert first.wait_ended() == 0, first.output
+    write(stand, load_balancer={"plugin": "nginx", "listen": f"127.0.0.1:{stand.port}"})
+    stand.serve()
+    assert stand.pods() == pods and stand.nginx().pid == master
+    where = ("httproutes,endpointslices", "-n", stand.namespace, "-l", f"{OURS},{COMPONENT}={ROUTES}", "-o", "name")
+    wait_until(lambda: not stand.cluster.kubectl("get", *where).strip(), 60, "no routes are left in the cluster")
+    assert "Paris" in ask(stand)
 
 
 def last_replicas(stand: Stand) -> list[tuple[str, str]]:

@@ -3,14 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 from pydantic import Field
 
 from finsight_serve.controller.edge import Fronted, lacks_together
+from finsight_serve.controller.leaving import LeavingBalancer
 from finsight_serve.env import Env
 from finsight_serve.plugin import LoadBalancer, Replica
-from finsight_serve.testing import LoadBalancerConformance, find_free_port
-from finsight_serve.testing.balancing import DEPLOYMENT, TENANT, ask, read_ledger, table
+from finsight_serve.testing import LoadBalancerConformance, find_free_port, wait_for
+from finsight_serve.testing.balancing import DEPLOYMENT, PATH, TENANT, ask, client, read_ledger, table
 from finsight_serve_nginx.options import Options
 from finsight_serve_nginx.plugin import NginxLoadBalancer
 
@@ -70,3 +73,34 @@ class TestFronted(LoadBalancerConformance):
         places = {(row.deployment, pid_of[row.id]) for row in await read_ledger(balancer, "", 20)}
         assert sorted(name for name, _ in places) == [DEPLOYMENT, "other"]
         assert len({pid for _, pid in places}) == 2
+
+    @pytest.mark.anyio
+    async def test_the_one_behind_leaves_once_nobody_is_sent_there(
+        self, balancer: LoadBalancer, replicas: tuple[Replica, ...]
+    ) -> None:
+        """The edge goes on alone. Whoever had a connection to it when it was told so may still be sent to both."""
+        wanted = table(*replicas)
+        await balancer.apply(balancer.compile(wanted))
+        edge, inner = balancer.edge, balancer.inner  # type: ignore[attr-defined]
+        leaving = LeavingBalancer(inner, inner._env.clock)
+        statuses: list[int] = []
+
+        async def keep_asking(pause_s: float) -> None:
+            async with client(balancer) as http:
+                while True:
+                    statuses.append((await http.post(PATH, json={})).status_code)
+                    await anyio.sleep(pause_s)  # on a connection that lies idle meanwhile
+
+        async with anyio.create_task_group() as tasks:
+            for pause_s in (0.05, 0.5, 2, 4, 8):
+                tasks.start_soon(keep_asking, pause_s)
+            await wait_for(lambda: len(statuses) > 10)
+            await edge.apply(edge.compile(wanted))
+            await leaving.apply(leaving.compile(()))
+            seen = len(statuses)
+            await wait_for(lambda: len(statuses) > seen + 10)
+            tasks.cancel_scope.cancel()
+        assert set(statuses) == {200}
+        async with client(inner) as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get("/")

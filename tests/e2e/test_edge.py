@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -76,6 +77,29 @@ def test_it_comes_behind_under_load_and_a_tenant_is_moved_through_both(stand: St
     assert {row["outcome"] for row in rows} == {"complete"}
     assert {row["deployment"] for row in rows} == {SOURCE, DESTINATION}
     assert {row["deployment"] for row in rows[-3:]} == {DESTINATION}
+
+
+def test_it_leaves_under_load_and_nothing_of_it_stays(stand: StandWithAnother) -> None:
+    behind = find_free_port()
+    write(stand, behind=behind)
+    first = stand.serve()
+    with stand.load(workers=6, tokens=10) as load:
+        wait_until(lambda: load.count("whole") > 6, 20, "answers come through both")
+        first.process.send_signal(signal.SIGTERM)
+        assert first.wait_ended() == 0, first.output
+        assert is_open(behind), "it lives on without a controller"
+        write(stand)
+        second = stand.serve()
+        wait_until(lambda: "applied  behind_edge/plain-nginx  emptied" in second.output, 60, "it is told to end")
+        assert not is_open(behind)
+        seen = load.count("whole")
+        wait_until(lambda: load.count("whole") > seen + 6, 20, "answers come from the edge alone")
+    assert [answer.why for answer in load.not_whole()] == []
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_without_an_edge_it_is_refused_in_one_line(stand: StandWithAnother) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import pluggy
 
-from .domain import AutoscalingPolicy, Event, routing
+from .domain import Alert, AutoscalingPolicy, Event, ScrapeJob, routing
 from .env import Env
 from .errors import UserError
 
@@ -51,9 +51,9 @@ class Feature(Enum):
     STICKY = "sticky"
     LEDGER = "ledger"
     OPEN_STREAMS = "open_streams"
+    SPARES = "spares"  # a request that no replica of its deployment takes is tried on the table's spare
     SHADOW = "shadow"  # a share of the requests can be copied to a socket
 
-    SPARES = "spares"  # a request that no replica of its deployment takes is tried on the table's spare
 
 @dataclass(frozen=True)
 class Problem:
@@ -62,6 +62,7 @@ class Problem:
     message: str
     fix: str
     field: str = ""  # dotted path inside the plugin's own options, or "model"; "" for the machine
+    is_warning: bool = False  # of `check`: it is said, and nothing is refused for it
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class Observed:
     refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, "k8s://UID/NAMESPACE/SERVICE"
     notes: Mapping[str, str] = field(default_factory=dict)  # deployment → how its autoscaler is, for people
     open_streams: Mapping[tuple[str, str], int] | None = None  # (tenant, deployment) → count; None = unknown
+    certificate_ends_s: float | None = None  # Unix time at which the certificate that clients are shown runs out
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,16 @@ class Adopter(Protocol):
         ...
 
 
+class Monitored(Protocol):
+    """A plugin that Prometheus can read at a place of its own; each of the two is asked for by attribute."""
+
+    alerts: ClassVar[Sequence[Alert]]  # by series that are its own; a backend's bear the labels `stack` and `backend`
+
+    def scrape_jobs(self) -> Sequence[ScrapeJob]:
+        """Where its processes are, or would be, read. Starts and changes nothing."""
+        ...
+
+
 class LoadBalancer(Actuator[RouteTable], Protocol):
     url: str  # the durable endpoint, "http://127.0.0.1:8000"
 
@@ -308,7 +320,14 @@ class Engine(Plugin, Protocol):
 
 
 class ApplyError(UserError):
-    """What could not be applied and why, in a sentence for people."""
+    """What could not be applied and why, in a sentence for people.
+
+    `lasting`: nothing was changed, and waiting mends nothing: only a person can. A first start is given up on it.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 class ControlLoop(Protocol):

@@ -1,10 +1,28 @@
-"""TCP ports of this machine: what is free, and who has the others. For plugins that start servers."""
+"""TCP addresses of this machine: what is free, and who has the others. For plugins that start servers."""
 
+import ipaddress
+import re
 import socket
 
 import psutil
 
 LOOPBACK = "127.0.0.1"
+LISTEN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+
+
+def split_listen(address: str) -> tuple[str, int]:
+    """ "[::1]:8000" → ("::1", 8000). Raises `ValueError` for what is no HOST:PORT."""
+    found = LISTEN.fullmatch(address)
+    if not found or not 0 < int(found[2]) < 65536:
+        raise ValueError(f'must be host:port, for example "127.0.0.1:9464", found {address}')
+    return found[1].strip("[]"), int(found[2])
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_free(port: int) -> bool:

@@ -99,8 +99,16 @@ async def test_an_object_of_the_same_name_that_is_not_ours_is_refused(labels, wh
     with pytest.raises(ApplyError) as refused:
         await apply(api, DEPLOYED)
     assert f"Deployment chat in namespace models is {whose}" in str(refused.value)
-    assert "fs import" in str(refused.value)
+    assert "fs import" in str(refused.value) and refused.value.lasting
     assert api.calls == []
+
+
+async def test_somebody_elses_object_that_is_on_its_way_out_may_be_waited_for():
+    api = FakeKubeApi()
+    api.put(body(DEPLOYMENT, "chat", owner="o2"), deletionTimestamp="now")
+    with pytest.raises(ApplyError, match="another stack's") as refused:
+        await apply(api, DEPLOYED)
+    assert not refused.value.lasting
 
 
 async def test_a_refusal_leaves_nothing_half_done():
@@ -192,8 +200,9 @@ async def test_another_autoscaler_on_a_deployment_is_refused():
     api.put(hpa("mine", "chat"))
     with pytest.raises(
         ApplyError, match=r"Deployment chat is scaled by the HorizontalPodAutoscaler mine,.*delete hpa mine"
-    ):
+    ) as refused:
         await refuse_rivals(api, DEPLOYED)
+    assert refused.value.lasting
     await refuse_rivals(api, [])
 
 

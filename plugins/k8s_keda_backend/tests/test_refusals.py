@@ -140,7 +140,7 @@ def test_a_webhook_that_does_not_answer_is_named():
         '"https://keda-admission-webhooks.keda.svc:443/x": dial tcp 10.0.0.3:443: connect: connection refused'
     )
     found = told(500, status(500, "InternalError", message), asked("patch", SCALED_OBJECT, "chat"))
-    assert "the admission webhook vscaledobject.kb.io can't be asked" in str(found)
+    assert "the admission webhook vscaledobject.kb.io can't be asked" in str(found) and not found.lasting
     assert "see that the pods behind it run" in str(found)
 
 
@@ -180,6 +180,30 @@ def test_an_invalid_field_is_named_once():
 @pytest.mark.parametrize(("code", "part"), [(410, "forgotten"), (429, "try again"), (500, "boom")])
 def test_the_rest_is_told_in_a_line(code, part):
     assert part in str(told(code, status(code, "", "boom\nover two lines"), asked("watch", POD)))
+
+
+DENIED = 'admission webhook "v.kb.io" denied the request: no'
+FIELD_CONFLICT = {"causes": [{"reason": "FieldManagerConflict", "message": 'conflict with "k"', "field": ".spec.x"}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "details", "lasting"),
+    [
+        (400, "unknown field", {}, True),
+        (400, DENIED, {}, True),
+        (403, DENIED, {}, True),
+        (403, 'services "c" is forbidden: exceeded quota: few, requested: a=1, used: a=2, limited: a=2', {}, False),
+        (403, 'services "c" is forbidden: namespace models is being terminated', {}, False),
+        (409, "Apply failed with 1 conflict", FIELD_CONFLICT, True),
+        (409, "the object has been modified", {}, False),
+        (422, "Service is invalid", {}, True),
+        (429, "too many requests", {}, False),
+        (500, 'failed calling webhook "v.kb.io": connection refused', {}, False),
+    ],
+)
+def test_what_is_refused_for_what_it_is_lasts(code, message, details, lasting):
+    found = told(code, status(code, "", message, **details), asked("patch", SERVICE, "c"))
+    assert found.lasting == lasting
 
 
 def test_a_proxy_that_is_no_api_server_is_quoted_briefly():

@@ -142,8 +142,9 @@ def test_merging_keeps_other_peoples_applications_and_prunes_only_ours() -> None
 
 def test_a_name_that_somebody_else_holds_is_refused_unless_it_is_on_its_way_out() -> None:
     wanted = [{"name": "chat-None", "args": {"owner": "me", "deployment": "chat"}}]
-    with pytest.raises(ApplyError, match="'chat-None' of somebody else"):
+    with pytest.raises(ApplyError, match="'chat-None' of somebody else") as refused:
         merge(instance(app(None)).applications, wanted, "me")
+    assert refused.value.lasting
     assert merge(instance(app(None, status="DELETING")).applications, wanted, "me") == wanted
 
 

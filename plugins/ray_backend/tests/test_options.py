@@ -132,7 +132,8 @@ def test_the_node_is_started_with_its_own_ports_and_never_with_the_token(tmp_pat
     command = node.start_command(spec)
     assert {"--port=1", "--dashboard-port=2", "--num-cpus=8", "--num-gpus=2", "--temp-dir=/t"} <= set(command)
     assert not [arg for arg in node.start_command(spec.model_copy(update={"num_gpus": None})) if "gpus" in arg]
-    assert node.environment(tmp_path)["RAY_AUTH_TOKEN_PATH"] == str(tmp_path / "auth_token")
+    env = node.environment(tmp_path, 25000)
+    assert (env["RAY_AUTH_TOKEN_PATH"], env["DASHBOARD_METRIC_PORT"]) == (str(tmp_path / "auth_token"), "25000")
 
 
 def test_nothing_but_ray_api_imports_ray() -> None:

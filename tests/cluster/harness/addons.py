@@ -28,9 +28,9 @@ KEDA_IMAGES = {
 """Image that KEDA's manifests name → the binary, and what they call it."""
 
 
-def images(binaries: Binaries) -> list[Image]:
+def images(binaries: Binaries, *, with_keda: bool) -> list[Image]:
     """With `host`, a pod runs this host's own programs: it mounts /usr and what else they need."""
-    run = {PAUSE: ("pause", "pause"), "coredns": ("coredns", "coredns"), **KEDA_IMAGES}
+    run = {PAUSE: ("pause", "pause"), "coredns": ("coredns", "coredns"), **(KEDA_IMAGES if with_keda else {})}
     ours = [Image(name, {path: binaries[file]}, command=(f"/{path}",)) for name, (file, path) in run.items()]
     return [*ours, Image(HOST, texts={"etc/passwd": PASSWD}, links=HOST_FOLDERS)]
 
@@ -111,10 +111,12 @@ def envoy_bootstrap(state: Path, binaries: Binaries) -> list[str]:
     ]
 
 
-def install(kubectl: Kubectl, binaries: Binaries, addresses: Addresses) -> None:
-    """DNS and KEDA, which run as pods."""
+def install_dns(kubectl: Kubectl, addresses: Addresses) -> None:
     coredns = Image("coredns").reference
     kubectl("create", "-f", "-", stdin=_render("coredns", image=coredns, address=addresses.dns_service))
+
+
+def install_keda(kubectl: Kubectl, binaries: Binaries) -> None:
     kubectl("create", "-f", "-", stdin=_keda(kubectl, binaries["keda"]))
 
 

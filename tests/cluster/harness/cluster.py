@@ -31,6 +31,8 @@ class Settings:
     hpa_sync_period_s: float = 15.0  # Kubernetes' own default
     scrape_interval_s: float = 2.0
     with_us: bool = True  # ends with who started it, however that ends
+    with_keda: bool = True
+    with_gateway: bool = True  # the Gateway API, Contour and Envoy
 
 
 class Cluster:
@@ -153,12 +155,13 @@ class Cluster:
         (self.state / "commands.json").write_text(json.dumps(commands))
         self._start("containerd", "etcd", "kube-apiserver")
         with ThreadPoolExecutor(8) as pool:
-            imported = pool.map(self._import, addons.images(self.binaries))
-            self._install()
+            imported = pool.map(self._import, addons.images(self.binaries, with_keda=settings.with_keda))
+            self._install(settings)
             list(imported)  # a kubelet that misses an image would wait before it looks again
-        self._start("kubelet")
-        self._install_gateway()
-        self._await()
+        self._start("kubelet", "kube-state-metrics", "prometheus")
+        if settings.with_gateway:
+            self._install_gateway()
+        self._await(settings)
 
     def stop(self, *, keep_logs: bool = False) -> None:
         """Leaves nothing of it; with `keep_logs` its folder of logs."""
@@ -185,24 +188,29 @@ class Cluster:
     def logs(self) -> Path:
         return self.state / "logs"
 
-    def _install(self) -> None:
+    def _install(self, settings: Settings) -> None:
         self.kubectl.wait(lambda: self.kubectl("get", "--raw", "/readyz"), 60, "the API server")
         self._start("kube-controller-manager", "kube-scheduler", "kube-proxy")
-        addons.install(self.kubectl, self.binaries, self.addresses)
+        addons.install_dns(self.kubectl, self.addresses)
+        if settings.with_keda:
+            addons.install_keda(self.kubectl, self.binaries)
 
     def _install_gateway(self) -> None:
         addons.install_gateway_api(self.kubectl, self.binaries)
         self.sandbox.run(*addons.envoy_bootstrap(self.state, self.binaries))
-        self._start("contour", "envoy", "kube-state-metrics", "prometheus")
+        self._start("contour", "envoy")
         addons.install_gateway(self.kubectl, self.addresses)
 
-    def _await(self) -> None:
-        for condition, *what in (
+    def _await(self, settings: Settings) -> None:
+        conditions = [
             ("Ready", f"node/{control_plane.NODE}"),
             ("Available", "deployment", "--all", "--all-namespaces"),
-            ("Available", addons.EXTERNAL_METRICS),
-            ("Programmed", "gateway/gateway", "--namespace=projectcontour"),
-        ):
+        ]
+        if settings.with_keda:
+            conditions.append(("Available", addons.EXTERNAL_METRICS))
+        if settings.with_gateway:
+            conditions.append(("Programmed", "gateway/gateway", "--namespace=projectcontour"))
+        for condition, *what in conditions:
             wait = ("wait", "--timeout=5s", f"--for=condition={condition}", *what)
             self.kubectl.wait(partial(self.kubectl, *wait), 90, " ".join(what))
         self.kubectl.wait(self._prometheus_is_ready, 30, "Prometheus")

@@ -1,5 +1,6 @@
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from .edge import Edge
 from .upstream import says
 
 pytestmark = pytest.mark.anyio
+GOOD_FOR_S = 86400.0  # as `write_self_signed` makes them
 
 
 def make_certificate(folder: Path, name: str) -> None:
@@ -45,7 +47,8 @@ async def test_a_changed_certificate_is_taken_up_and_a_broken_one_is_not(edge: E
     first = served(edge)
     master = edge.family().master
     snapshots = edge.plugin.observe()
-    await anext(snapshots)
+    ends_s = (await anext(snapshots)).certificate_ends_s
+    assert ends_s is not None and abs(ends_s - time.time() - GOOD_FOR_S) < 600
 
     async def changed() -> bool:
         await edge.plugin._upkeep.tend()

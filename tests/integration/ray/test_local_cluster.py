@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -15,8 +16,10 @@ from finsight_serve.plugin import Observed, Replica
 from finsight_serve.processes import SystemProcesses
 from finsight_serve.testing import make_env, wait_for
 from finsight_serve_ray import node
+from finsight_serve_ray.monitoring import HEARTBEAT
 from finsight_serve_ray.options import Options
 from finsight_serve_ray.ray_serve import RayServe
+from finsight_serve_ray.record import NodeRecord, node_path, read
 
 from .conftest import DEADLINE_S, Load, Stack, of, ready, spec, until
 
@@ -70,6 +73,31 @@ async def test_all_listens_on_loopback_but_one_port_of_each_replica_which_wants_
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"")
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def bearer(authorization: Mapping[str, str]) -> dict[str, str]:
+    """The header that Prometheus makes of it."""
+    token = Path(authorization["credentials_file"]).read_text().strip()
+    return {"Authorization": f"{authorization['type']} {token}"}
+
+
+async def test_prometheus_finds_the_nodes_and_the_dashboards_heartbeat(stack: Stack) -> None:
+    """With nothing but what the scrape job says; the dashboard's port is this cluster's own."""
+    await serve(stack)
+    (job,) = stack.plugin().scrape_jobs()
+    (discovery,) = job.config["http_sd_configs"]
+
+    async def heartbeat() -> str | None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(discovery["url"], headers=bearer(discovery["authorization"]))
+            assert answer.status_code == 200 and answer.headers["content-type"].startswith("application/json")
+            targets = [target for group in answer.json() for target in group["targets"]]
+            texts = {target: (await client.get(f"http://{target}/metrics")).text for target in targets}
+        return next((target for target, text in texts.items() if f"\n{HEARTBEAT}{{" in text), None)
+
+    target = await wait_for(heartbeat, DEADLINE_S)
+    spec_of_node = read(NodeRecord, node_path(stack.state_dir))
+    assert spec_of_node is not None and target == f"127.0.0.1:{spec_of_node.dashboard_metrics_port}"
 
 
 async def test_rest_wants_the_token_and_the_token_is_private(stack: Stack) -> None:

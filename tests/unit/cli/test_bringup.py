@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from finsight_serve.cli.bringup import machine_problems
+from finsight_serve.cli.bringup import check_machine, machine_problems
+from finsight_serve.cli.main import cli
 from finsight_serve.cli.migrate_view import balancer_lacks
 from finsight_serve.cli.options import say_nothing
 from finsight_serve.controller.assembly import build_parts
 from finsight_serve.controller.edge import Fronted
+from finsight_serve.errors import UserError
 from finsight_serve.host import Host
 from finsight_serve.plugin import Feature
 from finsight_serve.stack import load_stack
@@ -52,6 +55,23 @@ def test_an_engine_is_asked_for_where_it_runs(
     assert [problem.message for problem in machine_problems(stack, Host(), tmp_path / "state")] == found
 
 
+def test_a_warning_is_said_and_refuses_nothing(
+    installed: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = PLUGIN.format(name="slow", kind="orchestrator", members=MEMBERS["orchestrator"])
+    warning = "Problem('its disk is slow', 'buy another', is_warning=True)"
+    slow = slow.replace("on_this_machine = True", "on_this_machine = 0").replace(f"{CHECK}()", f"{CHECK}({warning},)")
+    installed.install_plugin("orchestrator", "slow", slow)
+    file, said = write(tmp_path, backend="slow"), list[str]()
+    check_machine(file, load_stack(file, Host()), Host(), tmp_path / "state", said.append)
+    assert said == ["warning: its disk is slow; buy another"]
+    told = CliRunner().invoke(cli, ["doctor", "-f", str(file), "--state", str(tmp_path / "state")])
+    assert (told.exit_code, "warning: its disk is slow" in told.stdout) == (0, True)
+    file = write(tmp_path, backend="acme")
+    with pytest.raises(UserError, match=r"^the engine is not installed; install it$"):
+        check_machine(file, load_stack(file, Host()), Host(), tmp_path / "state", said.append)
+
+
 def test_what_clients_talk_to_keeps_its_folder_when_another_comes_behind_it(installed: Foreign, tmp_path: Path) -> None:
     alone = load_stack(write(tmp_path), Host())
     fronted = load_stack(write(tmp_path, balancer="plain", edge="acme"), Host())
@@ -61,4 +81,8 @@ def test_what_clients_talk_to_keeps_its_folder_when_another_comes_behind_it(inst
     assert then.edge.env.state_dir == first.env.state_dir  # type: ignore[attr-defined]
     assert then.inner.env.state_dir != first.env.state_dir  # type: ignore[attr-defined]
     assert then.inner.env.owner == "me"  # type: ignore[attr-defined]
+    left = {"behind_edge/plain": fronted.load_balancer}
+    leaving = build_parts(alone, left, Host(), tmp_path / "state", "me", say_nothing).orchestrators["behind_edge/plain"]
+    assert leaving._balancer.env.state_dir == then.inner.env.state_dir  # type: ignore[attr-defined]
+    assert leaving._balancer.env.owner == "me"  # type: ignore[attr-defined]
     assert then.lacks == balancer_lacks(fronted) == {Feature.STICKY: "none", Feature.EVICT: "it has no hands"}

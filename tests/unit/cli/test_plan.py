@@ -145,7 +145,7 @@ def test_a_load_balancer_on_the_pods_loopback_is_refused(shop: Shop) -> None:
             "-o create: backend shipper has no such form; there are crate (one stream), boxes (a folder)"
             "; did you mean crate?",
         ),
-        (("-o", "jsn", "--backend", "acme"), "-o jsn: backend acme exports nothing, so -o takes table and json"),
+        (("-o", "jsn", "--backend", "acme"), "-o jsn: backend acme exports nothing, so -o takes table, json"),
         (("-o", "boxes"), "-o boxes is several files: say where they go with --to DIR"),
         (("-o", "crate", "--to", "x"), "-o crate is one stream: leave --to out and send it to a file"),
         (("--to", "x"), "--to is for exports: say in which form with -o FORM"),

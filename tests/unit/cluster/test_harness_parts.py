@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.cluster.harness import clusters, requirements
+from tests.cluster.harness import addons, clusters, requirements
 from tests.cluster.harness.addresses import Addresses, choose_addresses
 from tests.cluster.harness.builds import Binaries, build
 from tests.cluster.harness.cgroups import make_cgroup, remove_cgroup
@@ -50,6 +50,14 @@ def test_an_image_is_one_layer_that_its_manifest_names(tmp_path):
             assert layer.getmember("tmp").mode == 0o1777
             assert layer.getmember("bin").linkname == "usr/bin"
     assert sorted(os.listdir(tmp_path)) == ["program", "tool.tar"]
+
+
+def test_a_cluster_without_keda_imports_no_image_of_it(tmp_path):
+    bare, whole = (
+        {image.name for image in addons.images(Binaries(tmp_path), with_keda=keda)} for keda in (False, True)
+    )
+    assert whole - bare == set(addons.KEDA_IMAGES)
+    assert bare == {"pause", "coredns", "host"}
 
 
 def test_a_folder_of_binaries_is_named_by_all_that_decides_what_is_in_it():

@@ -1,11 +1,13 @@
 """The controller's tasks over actuators that live in memory: what it does around `reduce` and `want`."""
 
+import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -16,12 +18,14 @@ from finsight_serve.controller.backoff import backoff_s
 from finsight_serve.controller.client import Client
 from finsight_serve.controller.controller import Controller, Hooks, Parts
 from finsight_serve.controller.facts import Fact, StackChosen, StopAsked
+from finsight_serve.controller.leaving import LeavingBalancer
+from finsight_serve.controller.want import is_stopped
 from finsight_serve.domain import Event
 from finsight_serve.domain.health import HealthRules
 from finsight_serve.plugin import Plan, Replica, Request, Verdict
 from finsight_serve.processes import SystemClock
-from finsight_serve.stack.values import Stack
-from finsight_serve.store import Ledger, Store
+from finsight_serve.stack.values import PluginRef, Stack
+from finsight_serve.store import Ledger, Store, StoreError
 from finsight_serve.testing import FakeLoadBalancer, FakeOrchestrator, make_env, wait_for
 from finsight_serve.testing.fake_actuators import FakeWorld
 
@@ -52,11 +56,19 @@ class Bench:
     veto: str | None = None
 
     @asynccontextmanager
-    async def running(self, *first: Fact) -> AsyncIterator[Controller]:
+    async def running(
+        self, *first: Fact, on_this_machine: bool = True, left: Mapping[str, FakeWorld] | None = None
+    ) -> AsyncIterator[Controller]:
+        """`left`: load balancers that left the stack."""
         env = make_env(self.folder, owner="bench")
         store, ledger = Store(self.folder), Ledger(self.folder)
+        one = FakeOrchestrator(None, env, self.one)
+        one.on_this_machine = on_this_machine
+        gone = {
+            name: LeavingBalancer(FakeLoadBalancer(None, env, world), env.clock) for name, world in (left or {}).items()
+        }
         parts = Parts(
-            {"one": FakeOrchestrator(None, env, self.one)},
+            {"one": one, **gone},  # type: ignore[dict-item]
             FakeLoadBalancer(None, env, self.edge),
             self.probe,  # type: ignore[arg-type]
         )
@@ -162,6 +174,35 @@ async def test_a_first_start_that_fails_says_why_and_stops(bench: Bench) -> None
     assert controller.failed == "deployment chat does not start: no such model (`fs logs` shows more)"
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+async def test_a_first_start_that_is_refused_for_good_is_given_up_at_once(bench: Bench, elsewhere: bool) -> None:
+    """What runs elsewhere is of before this start, and stays."""
+    bench.one.failure, bench.one.failure_lasts = "chat is another stack's", True
+    bench.one.starts_ready = False
+    bench.one.start("bench", "chat", "of before")
+    async with bench.running(start(), on_this_machine=not elsewhere) as controller:
+        await wait_for(lambda: controller.failed)
+        assert controller.failed == "one can't be set up: chat is another stack's"
+        bench.one.failure = None
+        if elsewhere:
+            await wait_for(lambda: is_stopped(controller._state))
+        else:
+            await wait_for(lambda: not bench.one.replicas)
+    assert (bool(bench.one.replicas), not bench.one.applied) == (elsewhere, elsewhere)
+    assert bench.kinds().count("apply_failed") == 1
+
+
+async def test_a_stack_that_serves_is_kept_whatever_is_refused_for_good(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        bench.one.failure, bench.one.failure_lasts = "chat is another stack's", True
+        bench.one.fail("chat-1", "crashed")
+        await wait_for(lambda: "apply_failed" in bench.kinds())
+        bench.one.failure = None
+        await wait_for(lambda: bench.routed() == ["chat-2"])
+        assert controller.failed is None
+
+
 async def test_a_hung_backend_does_not_delay_the_edge(bench: Bench) -> None:
     async with bench.running(start()) as controller:
         await wait_for(lambda: controller.is_ready)
@@ -237,6 +278,24 @@ async def test_a_veto_keeps_a_plan_from_being_applied(bench: Bench) -> None:
     assert any(event.reason == "vetoed: it is Friday" for event in bench.events)
 
 
+async def test_a_load_balancer_that_left_the_stack_is_emptied_by_whichever_controller_can(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finsight_serve.controller.leaving.GRACE_S", 0.0)
+    inner, alone = FakeWorld(failure="no route to host"), replace(ON_ONE, load_balancer=PluginRef("an-edge"))
+    async with bench.running(chosen(replace(ON_ONE, edge=PluginRef("an-edge")))) as controller:
+        await wait_for(lambda: controller.is_ready)
+    left = {"behind_edge/a-balancer": inner}
+    async with bench.running(chosen(alone), left=left) as controller:
+        await wait_for(lambda: "apply_failed" in bench.kinds())
+        assert controller.is_ready and controller.failed is None
+    inner.failure = None
+    async with bench.running(chosen(alone), left=left) as controller:
+        await wait_for(lambda: not controller._state.durable.retired)
+    (plan,) = inner.applied
+    assert plan.artefacts[0].body["routes"] == []
+
+
 async def test_stopping_empties_the_edge_before_the_replicas(bench: Bench) -> None:
     order: list[str] = []
     async with bench.running(start()) as controller:
@@ -307,3 +366,33 @@ async def test_route_tables_are_numbered_above_what_the_ledger_has(bench: Bench)
         later = bench.route_versions()[-1] + 40
         bench.edge.record(routed_by(later))
         await wait_for(lambda: bench.route_versions()[-1] > later)
+
+
+async def scraped(bench: Bench) -> str:
+    transport = httpx.AsyncHTTPTransport(uds=str(socket_path(bench.folder)))
+    async with httpx.AsyncClient(transport=transport) as http:
+        return (await http.get("http://controller/metrics")).text
+
+
+async def test_metrics_are_told_over_the_socket_with_what_could_not_be_applied(bench: Bench) -> None:
+    bench.one.failure = "no quota"
+    async with bench.running(start()):
+        await wait_for(lambda: "apply_failed" in bench.kinds())
+        text = await scraped(bench)
+    assert 'finsight_backend_state{backend="one",state="not_applied"} 1.0' in text
+    assert re.search(r'^finsight_apply_failures_total{backend="one"} [1-9]', text, re.M)
+    assert "finsight_store_failures_total 0.0" in text
+
+
+async def test_each_try_to_store_that_fails_is_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, commit = iter(range(2)), Store.commit
+
+    async def fail_twice(store: Store, *given: Any) -> None:
+        if next(left, None) is not None:
+            raise StoreError("the disk is full")
+        await commit(store, *given)
+
+    monkeypatch.setattr(Store, "commit", fail_twice)
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        assert "finsight_store_failures_total 2.0" in await scraped(bench)

@@ -122,6 +122,10 @@ def test_streams_whose_deployment_is_not_known_count_at_each_that_it_may_be() ->
     assert together(Observed(), Observed()).open_streams is None
 
 
+def test_the_certificate_is_the_edges() -> None:
+    assert together(Observed(certificate_ends_s=7.0), Observed(certificate_ends_s=1.0)).certificate_ends_s == 7.0
+
+
 def test_what_is_in_force_is_known_of_both_or_not_at_all() -> None:
     one = Observed(in_force=(Artefact("a", 1),), notes={"chat": "well"}, refs={"chat": "r"})
     found = together(Observed(in_force=(Artefact("a", 2),)), one)

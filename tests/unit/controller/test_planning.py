@@ -1,15 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from finsight_serve.controller.controller import Parts
+from finsight_serve.controller.leaving import LeavingBalancer
 from finsight_serve.controller.planning import compare, preview
 from finsight_serve.controller.state import LOAD_BALANCER, State
-from finsight_serve.plugin import Artefact, Observed, Plan
+from finsight_serve.plugin import Artefact, Observed, Plan, RouteTable
+from finsight_serve.stack.values import PluginRef
 from finsight_serve.testing import FakeLoadBalancer, FakeOrchestrator, make_env
 from finsight_serve.testing.fake_actuators import FakeWorld
 
-from .worlds import chosen, stack
+from .worlds import after, chosen, stack
 
 
 def changes(planned: list[Artefact], in_force: list[Artefact]) -> dict[str, tuple[str, str]]:
@@ -48,3 +51,28 @@ async def test_a_preview_changes_nothing_and_says_what_it_could_not_see(tmp_path
     assert ("one", "chat", "create") in [(c.backend, c.artefact, c.action) for c in found.changes]
     assert (LOAD_BALANCER, "table", "create") in [(c.backend, c.artefact, c.action) for c in found.changes]
     assert {f.verdict for f in found.fidelity} == {"exact"}
+
+
+@pytest.mark.anyio
+async def test_a_preview_shows_what_goes_with_a_load_balancer_that_leaves(tmp_path: Path) -> None:
+    """It goes last, after the routes of the one that stays."""
+    env, one, left = make_env(tmp_path), FakeWorld(), FakeWorld(applied=[Plan((Artefact("route", {}),))])
+    one.start(env.owner, "chat", "")
+    alone = stack(("chat", "one"))
+    before = after(chosen(replace(alone, edge=alone.load_balancer, load_balancer=PluginRef("inner"))))
+    leaving = LeavingBalancer(_Emptied(None, env, left), env.clock)
+    parts = Parts(
+        {"one": FakeOrchestrator(None, env, one), "behind_edge/inner": leaving},  # type: ignore[dict-item]
+        FakeLoadBalancer(None, env),
+        None,  # type: ignore[arg-type]
+    )
+    found = await preview(before, chosen(alone), parts, 0.0)
+    shown = [(one.artefact, one.action) for one in found.changes if one.backend == "behind_edge/inner"]
+    assert shown == [("route", "remove")]
+
+
+class _Emptied(FakeLoadBalancer):
+    """Of no routes it makes no artefacts."""
+
+    def compile(self, want: RouteTable) -> Plan:
+        return super().compile(want) if want.routes else Plan(())

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from hashlib import sha256
 
 from finsight_serve.controller.facts import Applied, Fact, NotApplied, StopAsked, TenantKeyIssued, Unseen
@@ -5,10 +6,16 @@ from finsight_serve.controller.reduce import reduce
 from finsight_serve.controller.state import LOAD_BALANCER, State
 from finsight_serve.controller.want import is_stopped, route_table, want
 from finsight_serve.plugin import KEY_HASHES_ENV, RouteTable
+from finsight_serve.stack.values import PluginRef
 
-from .worlds import after, chosen, probed, replica, seen, stack
+from .worlds import after, chosen, probed, recalled, replica, seen, stack
 
 ON_ONE = stack(("chat", "one"))
+
+
+def in_force(state: State) -> Applied:
+    """The load balancer was given the newest route table."""
+    return Applied(LOAD_BALANCER, emptied=False, route_version=state.durable.route_version)
 
 
 def kinds(state: State, fact: Fact) -> list[str]:
@@ -119,9 +126,50 @@ def test_a_backend_left_behind_is_emptied_once_the_new_one_serves() -> None:
     assert "one" not in want(state).backends
     assert [r.id for r in route_table(state).replicas] == ["1"]
     state = after(seen("two", replica("2")), state=state)
+    assert "one" not in want(state).backends, "nobody is sent to the new one yet"
+    state = after(in_force(state), state=state)
     assert want(state).backends["one"] == ()
     state = after(Applied("one", emptied=True), state=state)
     assert "one" not in want(state).backends and [r.id for r in route_table(state).replicas] == ["2"]
+
+
+INNER, EDGE = PluginRef("a-balancer"), PluginRef("an-edge")
+BY_EDGE = replace(ON_ONE, load_balancer=INNER, edge=EDGE)
+BY_ONE = replace(ON_ONE, load_balancer=EDGE)
+
+
+def test_a_load_balancer_that_left_the_stack_is_emptied_once_no_way_leads_through_it() -> None:
+    before = after(chosen(BY_EDGE), seen("one", replica("1")))
+    state = after(in_force(before), chosen(BY_ONE), state=before)
+    left = "behind_edge/a-balancer"
+    assert dict(state.durable.retired) == {left: INNER}, "the edge stays where it is, and goes on"
+    state = after(seen("one", replica("1")), state=recalled(state))
+    assert left not in want(state).backends, "the edge goes on sending there until it is told"
+    state = after(in_force(state), state=state)
+    assert want(state).backends[left] == ()
+    state = after(Applied(left, emptied=True), state=state)
+    assert dict(state.durable.retired) == {} and left not in want(state).backends
+
+
+def test_a_load_balancer_that_comes_back_before_it_was_emptied_is_not_emptied() -> None:
+    state = after(chosen(BY_EDGE), seen("one", replica("1")), chosen(BY_ONE), chosen(BY_EDGE))
+    assert dict(state.durable.retired) == {}
+
+
+def test_a_load_balancer_whose_options_change_stays_and_one_of_another_plugin_leaves() -> None:
+    moved = replace(BY_ONE, load_balancer=replace(EDGE, options={"listen": "127.0.0.1:1"}))
+    state = after(chosen(BY_ONE), chosen(moved))
+    assert dict(state.durable.retired) == {}
+    state = after(chosen(ON_ONE), state=state)
+    assert dict(state.durable.retired) == {"load_balancer/an-edge": moved.load_balancer}
+
+
+def test_what_left_the_stack_is_emptied_with_it_too() -> None:
+    state = after(chosen(BY_EDGE), chosen(BY_ONE), StopAsked(frozenset()), Applied(LOAD_BALANCER, emptied=True))
+    left = "behind_edge/a-balancer"
+    assert dict(want(state).backends) == {"one": (), left: ()}
+    state = after(Applied("one", emptied=True), state=state)
+    assert not is_stopped(state) and is_stopped(after(Applied(left, emptied=True), state=state))
 
 
 def test_stopping_drains_the_edge_before_the_backends() -> None:

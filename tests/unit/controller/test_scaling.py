@@ -82,6 +82,9 @@ def test_a_controller_that_was_dead_at_nine_applies_what_holds_now_and_says_how_
     back = reduce(left, chosen(scheduled()), at("09:10"))
     assert floor(back.state) == 2
     assert told(back, "policy_cut_over")[0].endswith("600 s late")
+    assert back.state.durable.cut_overs_late == {"chat": 1}
+    closes = reduce(back.state, TimePassed(), at("16:00"))
+    assert told(closes, "policy_cut_over") and closes.state.durable.cut_overs_late == {"chat": 1}
 
 
 def test_one_that_was_dead_all_day_has_nothing_to_do() -> None:

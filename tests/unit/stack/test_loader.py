@@ -177,7 +177,7 @@ def with_chat(lines: str) -> str:
     ("text", "expected"),
     [
         (SMALL + "nam: x", "fs.yaml:5: nam: unknown key; did you mean name?"),
-        (SMALL + "colour: x", "fs.yaml:5: colour: unknown key; allowed: name, backend, backends, load_balancer, edge, probe, health, breaker, deployments, tenants"),
+        (SMALL + "colour: x", "fs.yaml:5: colour: unknown key; allowed: name, backend, backends, load_balancer, edge, probe, health, breaker, metrics, deployments, tenants"),
         (with_chat("policy:\n  max_replicas: 2\n  min_replica: 1"), "fs.yaml:7: deployments[0].policy.min_replica: unknown key; did you mean min_replicas?"),
         (with_chat("policy: {min_replicas: one}"), 'fs.yaml:5: deployments[0].policy.min_replicas: must be a whole number, found "one"'),
         (with_chat('policy: {max_replicas: "2"}'), 'fs.yaml:5: deployments[0].policy.max_replicas: must be a whole number, found "2"'),

@@ -24,11 +24,12 @@ def parse_backend_flags(args: Sequence[str], orchestrators: Sequence[str]) -> Ma
                 raise click.UsageError(f"option {flag} needs a value")
             value = rest.pop(0)
         option = flag.removeprefix(f"--{name}-").replace("-", "_")
-        found[f"backends.{name}.{option}"] = _read(value)
+        found[f"backends.{name}.{option}"] = read_value(value)
     return found
 
 
-def _read(value: str) -> Any:
+def read_value(value: str) -> Any:
+    """As in the file, so that numbers are numbers."""
     from ruamel.yaml import YAML
 
     return YAML(typ="safe").load(value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..controller.assembly import Progress, build_engine, build_parts, choose_stack
 from ..controller.facts import FirstKeysIssued, StackChosen
 from ..controller.memory import recall
+from ..controller.metrics.listener import listen_problems
 from ..controller.reduce import reduce
 from ..controller.session import Held, record
 from ..controller.state import State
@@ -30,11 +31,19 @@ def check_models(file: Path, stack: Stack, host: Host, folder: Path) -> None:
         raise StackErrors(problems)
 
 
-def check_machine(file: Path, stack: Stack, host: Host, folder: Path) -> None:
-    """Raises `UserError` with a line for everything that would keep this stack from running here."""
+def check_machine(file: Path, stack: Stack, host: Host, folder: Path, say: Progress) -> None:
+    """Says all warnings. Raises `UserError` with a line for everything that would keep this stack from running here."""
     refuse(apply_problems(stack, host))
     check_models(file, stack, host, folder)
-    refuse((*compile_problems(stack, host, folder), *machine_problems(stack, host, folder)))
+    problems = (
+        *compile_problems(stack, host, folder),
+        *machine_problems(stack, host, folder),
+        *listen_problems(stack.metrics.listen),
+    )
+    for problem in problems:
+        if problem.is_warning:
+            say(f"warning: {problem.message}; {problem.fix}")
+    refuse(problem for problem in problems if not problem.is_warning)
 
 
 def apply_problems(stack: Stack, host: Host) -> tuple[Problem, ...]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,33 @@ LISTEN = "listen"
     metavar="TIME",
     help="How long a replica of the kit's small engine may take to be ready, or to be gone.",
 )
+@click.option(
+    "--other",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="In what the options of a second owner differ, where only that keeps two apart: namespace=second.",
+)
+@click.option(
+    "--replica-host",
+    metavar="ADDRESS",
+    help="Where a load balancer reaches the kit's replicas: an address of this machine.  [default: 127.0.0.1]",
+)
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print it.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write it, as .html or .md."
 )
+@click.option("--ran-on", default="", metavar="TEXT", help='For the report: "Acme 3.1", what is no part of the plugin.')
 @backend_flags
 def conformance(
-    name: str, file: Path, deadline: float, output: str, report: Path | None, backend_flags: tuple[str, ...]
+    name: str,
+    file: Path,
+    deadline: float,
+    other: tuple[str, ...],
+    replica_host: str | None,
+    output: str,
+    report: Path | None,
+    ran_on: str,
+    backend_flags: tuple[str, ...],
 ) -> None:
     """Run every check of the contract over an installed plugin, with the options that fs.yaml gives it.
 
@@ -55,7 +75,7 @@ def conformance(
         check_writable(report)
     require_kit()
     host = Host()
-    subject = _find(name, file, host, backend_flags, deadline)
+    subject = _beside(_find(name, file, host, backend_flags, deadline), host, other, replica_host)
     began_s = SystemClock().now()
     checks = []
     for check in run_checks(subject):
@@ -63,11 +83,13 @@ def conformance(
         if output == "table":
             click.echo(_line(check))
     if output == "json":
-        click.echo(render({"about": make_report(subject, host, checks, began_s).about, "checks": checks}, "json"))
+        click.echo(
+            render({"about": make_report(subject, host, checks, began_s, ran_on).about, "checks": checks}, "json")
+        )
     else:
         click.echo(f"{name}: {verdict(checks)}")
     if report is not None:
-        write_report(report, make_report(subject, host, checks, began_s))
+        write_report(report, make_report(subject, host, checks, began_s, ran_on))
     if any(check.outcome == "failed" for check in checks):
         sys.exit(1)
 
@@ -79,8 +101,6 @@ def _line(check: "Check") -> str:
 
 def _find(name: str, file: Path, host: "Host", flags: tuple[str, ...], deadline_s: float) -> "Subject":
     """Raises `UserError`."""
-    from pydantic import ValidationError
-
     from ..plugin import Feature
     from .backend_flags import parse_backend_flags
     from .conformance_run import Subject
@@ -93,17 +113,40 @@ def _find(name: str, file: Path, host: "Host", flags: tuple[str, ...], deadline_
         raise UserError(f"{foreign[0]}: only {name} is checked, and takes --{name}-OPTION VALUE")
     flagged = {key.removeprefix(f"backends.{name}."): value for key, value in given.items()}
     options = {**options, **flagged}
-    try:
-        host.options(kind, plugin, options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{name}: option {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    _check_options(name, kind, plugin, options, host)
     found = host.load(kind, plugin)
     if kind == "load_balancer":
         free = (LISTEN,) if LISTEN in found.Options.model_fields and LISTEN not in flagged else ()
         return Subject(name, "load_balancer", plugin, options, "LoadBalancerConformance", deadline_s, free)
     kit = "RendererConformance" if Feature.APPLY in found.lacks else "OrchestratorConformance"
     return Subject(name, "orchestrator", plugin, options, kit, deadline_s)
+
+
+def _beside(subject: "Subject", host: "Host", other: tuple[str, ...], replica_host: str | None) -> "Subject":
+    """With what stands beside the plugin in its checks. Raises `UserError`."""
+    from .backend_flags import read_value
+
+    if other and subject.kind != "orchestrator":
+        raise UserError(f"--other: {subject.name} is no backend, and no check sets a second owner beside it")
+    if replica_host and subject.kind != "load_balancer":
+        raise UserError(f"--replica-host: {subject.name} is no load balancer, and starts its replicas itself")
+    pairs = [text.partition("=") for text in other]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise UserError(f"--other: must be OPTION=VALUE, found {wrong[0]}")
+    changed = {name.replace("-", "_"): read_value(value) for name, _, value in pairs}
+    _check_options(subject.name, subject.kind, subject.plugin, {**subject.options, **changed}, host)
+    return replace(subject, other=changed, replica_host=replica_host or subject.replica_host)
+
+
+def _check_options(name: str, kind: Any, plugin: str, options: Mapping[str, Any], host: "Host") -> None:
+    """Raises `UserError`."""
+    from pydantic import ValidationError
+
+    try:
+        host.options(kind, plugin, options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{name}: option {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _configured(name: str, file: Path, host: "Host") -> tuple[Any, str, Mapping[str, Any]]:

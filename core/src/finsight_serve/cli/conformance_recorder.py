@@ -5,20 +5,24 @@ It is loaded into the process that runs the checks, by `conformance_run`.
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 TO_ENV = "FS_CONFORMANCE_RECORD"
 """The file that the lines are appended to."""
 LONGEST = 400
+LACKING = re.compile(r"[a-z0-9-]+ lacks [a-z_]+: ")
+"""So the kit begins the reason of a check that it skips for what a plugin says in its own `lacks`."""
 
 
 def pytest_runtest_logreport(report: Any) -> None:
     """A check passes by its call; whatever else fails or is skipped says why."""
     if report.when != "call" and report.passed:
         return
-    duration_s = round(report.duration, 2)
-    line = {"check": _name(report.nodeid), "outcome": report.outcome, "why": _why(report), "duration_s": duration_s}
+    why, duration_s = _why(report), round(report.duration, 2)
+    outcome = "lacking" if report.skipped and LACKING.match(why) else report.outcome
+    line = {"check": _name(report.nodeid), "outcome": outcome, "why": why, "duration_s": duration_s}
     with Path(os.environ[TO_ENV]).open("a", encoding="utf-8") as record:
         record.write(json.dumps(line) + "\n")
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 from .. import __version__
 from ..errors import UserError
 from ..host import Host
-from .conformance_run import Check, Subject
+from .conformance_run import Check, Outcome, Subject
 
 PAGE = """\
 <!doctype html>
@@ -55,18 +56,20 @@ def check_format(path: Path) -> None:
 
 
 def verdict(checks: Sequence[Check]) -> str:
-    """ "41 passed, 3 skipped, 0 failed" """
+    """ "41 passed, 2 lacking, 1 skipped, 0 failed" """
     counts = Counter(check.outcome for check in checks)
-    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("passed", "skipped", "failed"))
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
 
 
-def make_report(subject: Subject, host: Host, checks: Sequence[Check], at_s: float) -> Report:
+def make_report(subject: Subject, host: Host, checks: Sequence[Check], at_s: float, ran_on: str = "") -> Report:
+    """`ran_on`: the versions of what is no part of the plugin, in the words of whoever ran it."""
     row = host.find(subject.kind, subject.plugin)
     about = {
         "plugin": f"{subject.kind.replace('_', ' ')} {subject.plugin} of {row.distribution} {row.version}",
         "contract": f"finsight-serve {__version__}",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        **({"ran on": ran_on} if ran_on else {}),
         "date": f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M} UTC",
         "options": ", ".join(_shown_options(subject, host)) or "the defaults",
     }
@@ -83,18 +86,19 @@ def _shown_options(subject: Subject, host: Host) -> Iterator[str]:
     options = host.options(subject.kind, subject.plugin, subject.options)
     for name in subject.options:
         value = getattr(options, name, None)
-        shown = value if isinstance(value, bool | int | float | str) else None
-        yield f"{name}: {HIDDEN if shown is None else shown}"
+        is_path = isinstance(value, str) and value.startswith(("/", "~"))
+        yield f"{name}: {value if isinstance(value, bool | int | float | str) and not is_path else HIDDEN}"
 
 
 def _markdown(report: Report) -> str:
     from tabulate import tabulate
 
+    about = [[cell.replace("|", "\\|") for cell in row] for row in report.about.items()]
     checks = [[cell.replace("|", "\\|") for cell in row] for row in _rows(report)]
     parts = (
         f"# Conformance of {report.subject}",
         report.verdict,
-        tabulate(report.about.items(), tablefmt="github", headers=("", "")),
+        tabulate(about, tablefmt="github", headers=("", ""), disable_numparse=True),
         "## Checks",
         tabulate(checks, tablefmt="github", headers=HEADERS, disable_numparse=True),
     )

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,8 @@ from typing import Any, Literal
 from ..errors import UserError
 from .conformance_recorder import TO_ENV
 
-Outcome = Literal["passed", "skipped", "failed"]
+Outcome = Literal["passed", "lacking", "skipped", "failed"]
+"""`lacking`: skipped, since the plugin says that it lacks what is checked, and why."""
 
 POLL_S = 0.1
 LAST_LINES = 5
@@ -45,6 +46,14 @@ class TestInstalled({kit}):
         return {{**SUBJECT["options"], **free}}
 
     @pytest.fixture
+    def other_options(self, options):
+        return {{**options, **SUBJECT["other"]}}
+
+    @pytest.fixture
+    def replica_host(self):
+        return SUBJECT["replica_host"]
+
+    @pytest.fixture
     def deadline_s(self):
         return SUBJECT["deadline_s"]
 """
@@ -61,6 +70,8 @@ class Subject:
     kit: str  # of the kit's classes
     deadline_s: float
     on_free_ports: tuple[str, ...] = ()  # options in whose place each check gets a free address on loopback
+    other: Mapping[str, Any] = field(default_factory=dict)  # in what a second owner's options differ
+    replica_host: str = "127.0.0.1"  # an address of this machine, where a load balancer reaches the kit's replicas
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,8 @@ def _described(subject: Subject) -> Mapping[str, Any]:
         "options": dict(subject.options),
         "deadline_s": subject.deadline_s,
         "on_free_ports": list(subject.on_free_ports),
+        "other": dict(subject.other),
+        "replica_host": subject.replica_host,
     }
 
 

@@ -10,11 +10,13 @@ import click
 from .options import file_option, state_dir, state_option
 from .output import rendered
 
+WARNING = "warning: "
+
 
 @dataclass(frozen=True)
 class Finding:
     what: str
-    state: str  # "ok", or what is wrong
+    state: str  # "ok", what is wrong, or "warning: " and what is less than well
     fix: str
 
 
@@ -25,12 +27,17 @@ class Finding:
 def doctor(file: Path, state: Path | None) -> tuple[Finding, ...]:
     """Load every plugin by itself and, where there is an fs.yaml, check what its stack needs.
 
-    The exit code is 1 where something is missing.
+    The exit code is 1 where something is missing; a warning is no such thing.
     """
-    findings = (_python(), *_plugins(), *_stack(file, state))
-    if any(finding.state != "ok" for finding in findings):
+    findings = (*look_at_installation(), *look_at_stack(file, state))
+    if any(finding.state != "ok" and not finding.state.startswith(WARNING) for finding in findings):
         click.get_current_context().call_on_close(lambda: sys.exit(1))
     return findings
+
+
+def look_at_installation() -> Iterator[Finding]:
+    yield _python()
+    yield from _plugins()
 
 
 def _python() -> Finding:
@@ -54,7 +61,7 @@ def _plugins() -> Iterator[Finding]:
             yield Finding(what, str(error), f"reinstall or remove it: pip install --force-reinstall {row.distribution}")
 
 
-def _stack(file: Path, state: Path | None) -> Iterator[Finding]:
+def look_at_stack(file: Path, state: Path | None) -> Iterator[Finding]:
     from ..errors import UserError
     from ..host import Host
     from ..stack import load_stack
@@ -74,6 +81,7 @@ def _stack(file: Path, state: Path | None) -> Iterator[Finding]:
             yield Finding(str(file), line, "fs validate")
         return
     for problem in problems:
-        yield Finding(f"{stack.name} ({file})", problem.message, problem.fix)
+        message = f"{WARNING}{problem.message}" if problem.is_warning else problem.message
+        yield Finding(f"{stack.name} ({file})", message, problem.fix)
     if not problems:
         yield Finding(f"{stack.name} ({file})", "ok", "")

@@ -1,6 +1,5 @@
 """What a backend exports of a stack: files that people apply by their own means. Starts and changes nothing."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -15,6 +14,7 @@ from ..controller.want import deployment_specs
 from ..errors import UserError, did_you_mean
 from ..host import Host, env_for
 from ..plugin import KEY_HASHES_ENV, ControllerHost, DeploymentSpec, Exporter
+from ..ports import is_loopback
 from ..processes import SystemClock
 from ..stack import Stack
 from ..stack.document import read_document
@@ -78,7 +78,8 @@ def _choose(what: Export, backend: str | None, form: str) -> str:
 
 def _offer(backend: str, forms: Mapping[str, str], form: str) -> str:
     if not forms:
-        return f"backend {backend} exports nothing, so -o takes table and json{did_you_mean(form, ('table', 'json'))}"
+        own = ("table", "json", "prometheus")
+        return f"backend {backend} exports nothing, so -o takes {', '.join(own)}{did_you_mean(form, own)}"
     told = ", ".join(f"{name} ({what})" for name, what in forms.items())
     return f"backend {backend} has no such form; there are {told}{did_you_mean(form, forms)}"
 
@@ -119,7 +120,7 @@ def _controller_host(what: Export, place: Path, inside: InCluster) -> Controller
     url = urlsplit(build_load_balancer(what.stack, what.host, place, "", say_nothing).url)
     options = what.host.options("load_balancer", ref.plugin, ref.options).model_dump(mode="json")
     for name, value in options.items():
-        if value == url.netloc and _is_loopback(url.hostname or ""):
+        if value == url.netloc and is_loopback(url.hostname or ""):
             raise UserError(
                 f"{inside.file}: {'edge' if what.stack.edge else 'load_balancer'}.{name}: {value} is the pod's own "
                 f'loopback, where nobody else gets to; in the cluster write "0.0.0.0:{url.port}"'
@@ -140,10 +141,3 @@ def _stack_file(inside: InCluster) -> str:
     text = StringIO()
     yaml.dump(read_document(inside.file).replaced(added).data, text)
     return text.getvalue()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

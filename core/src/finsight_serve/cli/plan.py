@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..stack import Stack
 
 PRINTED = ("table", "json")
+PROMETHEUS = "prometheus"
 
 
 @click.command(short_help="Show what would change, before anything does", context_settings=TAKES_BACKEND_FLAGS)
@@ -38,8 +39,8 @@ PRINTED = ("table", "json")
     "--output",
     default="table",
     show_default=True,
-    metavar="table|json|FORM",
-    help="How to print it; or a form in which its backend exports it, as yaml, kustomize or helm.",
+    metavar="table|json|prometheus|FORM",
+    help="How to print it; a form in which its backend exports it, as yaml, kustomize or helm; or prometheus.",
 )
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Export into this folder.")
 @click.option("--force", is_flag=True, help="With --to: also into a folder that holds other files.")
@@ -65,7 +66,8 @@ def plan(
 ) -> None:
     """Look at what runs, compile fs.yaml for it, and show the difference. Nothing is written or applied.
 
-    With -o FORM print instead what people apply by their own means, or write it into a folder.
+    With -o FORM print instead what people apply by their own means, or write it into a folder; with -o prometheus
+    write what Prometheus scrapes, records and watches for.
     """
     from ..host import Host
     from ..stack import load_stack
@@ -80,11 +82,18 @@ def plan(
         click.echo(render(list(_compared(stack, folder, host)), output))
         return
     from .export_folder import write
-    from .exports import Export, InCluster, export
 
     _check_in_cluster(in_cluster, alone, image, host_name)
-    inside = InCluster(file, image, host_name or "", backend, overrides) if in_cluster and image else None
-    files, notes = export(Export(stack, folder, host), backend, output, alone, inside)
+    if output == PROMETHEUS:
+        from .prometheus_export import export_for_prometheus
+
+        _refuse_for_deployments_only(in_cluster=in_cluster, no_controller=alone)
+        files, notes = export_for_prometheus(file, stack, folder, host)
+    else:
+        from .exports import Export, InCluster, export
+
+        inside = InCluster(file, image, host_name or "", backend, overrides) if in_cluster and image else None
+        files, notes = export(Export(stack, folder, host), backend, output, alone, inside)
     write(files, output, to, force)
     for note in notes:
         click.echo(f"note: {note}", err=True)
@@ -94,6 +103,14 @@ def _refuse_for_exports_only(**given: object) -> None:
     for name, value in given.items():
         if value:
             raise UserError(f"--{name.replace('_', '-')} is for exports: say in which form with -o FORM")
+
+
+def _refuse_for_deployments_only(**given: bool) -> None:
+    for name, value in given.items():
+        if value:
+            raise UserError(
+                f"--{name.replace('_', '-')} is for exports of deployments; leave it out for -o {PROMETHEUS}"
+            )
 
 
 def _check_in_cluster(in_cluster: bool, alone: bool, image: str | None, host_name: str | None) -> None:

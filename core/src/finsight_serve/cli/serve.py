@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import TAKES_BACKEND_FLAGS, backend_flags, backend_option, file_option, state_dir, state_option
+from .options import (
+    TAKES_BACKEND_FLAGS,
+    backend_flags,
+    backend_option,
+    file_option,
+    say_nothing,
+    state_dir,
+    state_option,
+)
 
 if TYPE_CHECKING:
     from ..controller.facts import StackChosen
@@ -59,7 +67,7 @@ def serve(
     folder = state_dir(stack.name, state)
     started_s = time.monotonic()
     with hold(folder) as held:
-        check_machine(file, stack, host, folder)
+        check_machine(file, stack, host, folder, say_nothing if detach else _say)  # whoever is started says it too
         chosen = prepare_models(stack, host, folder, _say)
         # who is not greeted has keys already, or gets them by `fs tenant rotate`: a pod's log is no place for them
         keys = {} if no_greeting else issue_missing_keys(held, stack, SystemClock())

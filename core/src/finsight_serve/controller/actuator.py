@@ -99,33 +99,34 @@ class ActuatorTasks:
                 want = self._wanted
                 if want is None or want == self.in_force:
                     continue
-                reason = await self._try(want)
-                if reason is None:
+                failed = await self._try(want)
+                if failed is None:
                     attempt, self.in_force = 0, want
                     self._repair_at_s = max(self._repair_at_s, self._clock.now() + SETTLE_S)
                     version = getattr(want, "version", None)  # of a route table
                     await self._report(Applied(self.backend, emptied=not _has_content(want), route_version=version))
                     continue
                 attempt += 1
-                await self._report(NotApplied(self.backend, reason))
+                await self._report(failed)
                 with anyio.move_on_after(backoff_s(attempt)):
                     await self._news.wait()
 
-    async def _try(self, want: Any) -> str | None:
+    async def _try(self, want: Any) -> NotApplied | None:
         """None, or why it could not be applied."""
         try:
             plan = self.actuator.compile(want)
             if vetoed := self._veto(self.backend, plan):
-                return f"vetoed: {vetoed}"
+                return NotApplied(self.backend, f"vetoed: {vetoed}")
             self._plan = plan
             with anyio.move_on_after(APPLY_DEADLINE_S) as self._applying:
                 await self.actuator.apply(plan)
                 return None
-            return "a newer want came first" if self._wanted != want else f"not done within {APPLY_DEADLINE_S:g} s"
+            late = "a newer want came first" if self._wanted != want else f"not done within {APPLY_DEADLINE_S:g} s"
+            return NotApplied(self.backend, late)
         except ApplyError as error:
-            return str(error)
+            return NotApplied(self.backend, str(error), error.lasting)
         except Exception as error:
-            return one_line(error)
+            return NotApplied(self.backend, one_line(error))
         finally:
             self._applying = None
 

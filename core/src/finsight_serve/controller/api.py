@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -54,6 +54,7 @@ def build_api(
     is_ready: Callable[[], bool],
     is_settled: Callable[[], bool],
     intend: Callable[[Intent], Awaitable[str]],
+    more: Sequence[Route] = (),
 ) -> Starlette:
     """`intend` returns why it was refused, or ""."""
 
@@ -72,6 +73,7 @@ def build_api(
             Route("/status", get_status),
             Route("/ready", get_ready),
             Route("/intents", post_intent, methods=["POST"]),
+            *more,
         ]
     )
 
@@ -86,8 +88,20 @@ class _Server(uvicorn.Server):
 
 async def serve_api(app: Starlette, path: Path) -> None:
     """Runs until cancelled. A socket left by a killed controller is replaced: the lease says that none runs."""
-    with _listen(path) as listener:
-        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+    await serve(app, _listen(path))
+
+
+async def serve(app: Starlette, listener: socket.socket, *, limit_concurrency: int | None = None) -> None:
+    """Runs until cancelled, and closes the listener. Over the limit a request is answered 503."""
+    with listener:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="off",
+            access_log=False,
+            limit_concurrency=limit_concurrency,
+            http="h11",  # the other one, where it is installed, takes headers of any size
+        )
         server = _Server(config)
         try:
             await server.serve(sockets=[listener])

@@ -11,10 +11,10 @@ from ..stack.values import Deployment, PluginRef, Stack
 from .controller import Parts
 from .edge import Fronted, lacks_together
 from .facts import StackChosen
+from .leaving import BEHIND_EDGE, FRONT, LeavingBalancer, is_balancer
 
-BACKENDS, LOAD_BALANCER, PROBE, ENGINES = "backends", "load_balancer", "probe", "engines"
-BEHIND_EDGE = "behind_edge"
-"""Each plugin instance's own folder, below the state folder."""
+BACKENDS, PROBE, ENGINES = "backends", "probe", "engines"
+"""Each plugin instance's own folder is below the state folder, in these and in those of load balancers."""
 
 Progress = Callable[[str], None]
 
@@ -22,14 +22,17 @@ Progress = Callable[[str], None]
 def build_parts(
     stack: Stack, retired: Mapping[str, PluginRef], host: Host, folder: Path, owner: str, say: Progress
 ) -> Parts:
-    """Raises `PluginError`. The backends that the stack left behind are built too: they are to be emptied."""
+    """Raises `PluginError`. What the stack left behind is built too: it is to be emptied."""
+
+    def build(name: str, ref: PluginRef) -> Any:
+        if not is_balancer(name):
+            env = env_for(folder / BACKENDS / name, owner=owner, progress=say)
+            return host.build("orchestrator", ref.plugin, ref.options, env)
+        env = env_for((folder / name).parent, owner=owner, progress=say)
+        return LeavingBalancer(host.build("load_balancer", ref.plugin, ref.options, env), env.clock)
+
     return Parts(
-        {
-            name: host.build(
-                "orchestrator", ref.plugin, ref.options, env_for(folder / BACKENDS / name, owner=owner, progress=say)
-            )
-            for name, ref in {**retired, **stack.backends}.items()
-        },
+        {name: build(name, ref) for name, ref in {**retired, **stack.backends}.items()},
         build_load_balancer(stack, host, folder, owner, say),
         host.build(
             "health_probe", stack.probe.plugin, stack.probe.options, env_for(folder / PROBE, owner=owner, progress=say)
@@ -38,18 +41,15 @@ def build_parts(
 
 
 def build_load_balancer(stack: Stack, host: Host, folder: Path, owner: str, say: Progress) -> LoadBalancer:
-    """With the edge before it, if the stack has one. Raises `PluginError`.
-
-    Whatever clients talk to has the same folder with and without a load balancer behind it, so that it goes on.
-    """
+    """With the edge before it, if the stack has one. Raises `PluginError`."""
 
     def build(ref: PluginRef, place: str) -> LoadBalancer:
         env = env_for(folder / place, owner=owner, progress=say)
         return host.build("load_balancer", ref.plugin, ref.options, env)
 
     if stack.edge is None:
-        return build(stack.load_balancer, LOAD_BALANCER)
-    fronted: Any = Fronted(build(stack.edge, LOAD_BALANCER), build(stack.load_balancer, BEHIND_EDGE))
+        return build(stack.load_balancer, FRONT)
+    fronted: Any = Fronted(build(stack.edge, FRONT), build(stack.load_balancer, BEHIND_EDGE))
     balancer: LoadBalancer = fronted  # one by all that it does; its name and `lacks` are an instance's, not a class's
     return balancer
 

@@ -3,14 +3,17 @@
 import math
 import os
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import httpx
+from starlette.applications import Starlette
 
 from ..domain import Event
 from ..env import Clock
@@ -18,12 +21,15 @@ from ..errors import one_line
 from ..plugin import Ceiling, Feature, HealthProbe, LoadBalancer, Orchestrator, Plan
 from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
-from .api import build_api, serve_api, socket_path
+from .api import build_api, serve, serve_api, socket_path
 from .backoff import backoff_s
 from .clock import set_back_by, time_at
-from .facts import Fact, Intent, Measured, RoutesSeen, StopAsked, TimePassed
+from .facts import Fact, Intent, Measured, NotApplied, RoutesSeen, StopAsked, TimePassed
 from .measuring import measure
 from .memory import documents, recall
+from .metrics.app import metrics_routes
+from .metrics.exposition import Exposition
+from .metrics.families import Failures
 from .probing import Prober
 from .reduce import Step, reduce
 from .routing import route_table
@@ -34,6 +40,7 @@ from .tailing import copy_requests
 from .targets import is_anything_due, shadow_pairs, targets_of
 from .want import Wants, all_deployments_are_ready, is_stopped, want
 
+MOST_SCRAPES = 32  # at a time, those that only hold a connection open included
 SHADOW_SOCKET_NAME = "shadow.sock"
 CLOCK_PERIOD_S = 1.0  # looking costs microseconds, and a clock may be set or a machine sleep
 WAITING_LINE_PERIOD_S = 10.0
@@ -46,7 +53,7 @@ LEDGER_IS_OLD_S = 5.0  # many times as long as the log takes into the ledger, an
 class Parts:
     """The plugins of one stack, built."""
 
-    orchestrators: Mapping[str, Orchestrator]  # backend → instance
+    orchestrators: Mapping[str, Orchestrator]  # backend → instance; what left the stack and is to be emptied, too
     load_balancer: LoadBalancer
     probe: HealthProbe
 
@@ -84,6 +91,7 @@ class Controller:
         ledger: Ledger,
         clock: Clock,
         http: httpx.AsyncClient,
+        metrics_listener: socket.socket | None = None,
         on_ready: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -95,8 +103,11 @@ class Controller:
         self._send, self._facts = anyio.create_memory_object_stream[Fact](math.inf)
         self._edge = self._tasks_for(LOAD_BALANCER, parts.load_balancer)
         self._backends = {name: self._tasks_for(name, one) for name, one in parts.orchestrators.items()}
+        self._metrics_listener, self._failures = metrics_listener, Failures()
+        self._exposition = Exposition(lambda: self._state, ledger, self._failures)
         self._prober = Prober(parts.probe, http, self._send.send, clock, say)
         self._shadower = Shadower(http, clock, say)
+        self._http = http
         self._awaited: dict[int, Decided] = {}
         self._was_ready = False
         self._failing_since_s: float | None = None
@@ -120,8 +131,12 @@ class Controller:
             tasks.start_soon(self._shadower.run, Path(self._state.shadow_socket))
             tasks.start_soon(self._say_what_is_awaited)
             tasks.start_soon(self._hear_signals, tasks.cancel_scope)
-            app = build_api(self.status, lambda: self.is_ready, self._is_settled, self._intend)
+            metrics = metrics_routes(self._exposition, lambda: self._prober.targets, self._http)
+            app = build_api(self.status, lambda: self.is_ready, self._is_settled, self._intend, metrics)
             tasks.start_soon(serve_api, app, socket_path(self._folder))
+            if self._metrics_listener is not None:
+                alone = Starlette(routes=metrics)
+                tasks.start_soon(partial(serve, alone, self._metrics_listener, limit_concurrency=MOST_SCRAPES))
             async for fact in self._facts:
                 refused = await self._decide(fact)
                 if decided := self._awaited.pop(id(fact), None):
@@ -225,13 +240,15 @@ class Controller:
 
     async def _decide(self, fact: Fact) -> str:
         """Why it was refused, or ""."""
+        if isinstance(fact, NotApplied):
+            self._failures.apply[fact.backend] += 1
         step = reduce(self._state, fact, self._clock.now())
         await self._commit(step)
         self._state = step.state
         for event in step.events:
             self._hooks.on_event(event)
         self._publish(want(self._state))
-        await self._watch_the_start()
+        await self._watch_the_start(fact)
         return step.refused
 
     async def _commit(self, step: Step) -> None:
@@ -245,6 +262,7 @@ class Controller:
                 return
             except StoreError as error:
                 attempt += 1
+                self._failures.store += 1
                 if attempt == 1:
                     self._hooks.on_event(Event(self._clock.now(), "store_failed", "state", str(error)))
                 await self._clock.sleep(backoff_s(attempt))
@@ -261,16 +279,27 @@ class Controller:
         self._prober.targets = targets
         self._shadower.pairs = shadow_pairs(self._state, targets)
 
-    async def _watch_the_start(self) -> None:
+    async def _watch_the_start(self, fact: Fact) -> None:
         if not self._was_ready and self.is_ready:
             self._was_ready = True
             self._on_ready()
         if self._was_ready or self._state.durable.serving or self._state.stopping or self.failed:
             return
-        reason = self._why_it_does_not_start()
-        if reason is not None:  # the very first start: better to say why than to try for ever
+        # the very first start: better to say why than to try for ever
+        if isinstance(fact, NotApplied) and fact.lasting:
+            self.failed = _why_not_set_up(fact.backend, fact.reason)
+            await self._send.send(StopAsked(keep=self._untouched() & {fact.backend}))
+        elif (reason := self._why_it_does_not_start()) is not None:
             self.failed = reason
             await self._send.send(StopAsked(keep=frozenset()))
+
+    def _untouched(self) -> frozenset[str]:
+        """Backends elsewhere on which nothing was put in force yet: what runs there is of before this start."""
+        return frozenset(
+            name
+            for name, backend in self._backends.items()
+            if backend.in_force is None and not backend.actuator.on_this_machine
+        )
 
     def _why_it_does_not_start(self) -> str | None:
         stack = self._state.durable.stack
@@ -289,7 +318,7 @@ class Controller:
         if now_s - self._failing_since_s < START_PATIENCE_S:
             return None
         backend, reason = next(iter(self._state.failing.items()))
-        return f"{backend or 'the load balancer'} can't be set up: {reason}"
+        return _why_not_set_up(backend, reason)
 
     async def _say_what_is_awaited(self) -> None:
         """Loading a model takes minutes: nobody should wonder whether anything happens."""
@@ -323,3 +352,7 @@ class Controller:
                 asked = True
                 keep = {name for name, one in self._parts.orchestrators.items() if not one.on_this_machine}
                 await self._send.send(StopAsked(keep=frozenset(keep)))
+
+
+def _why_not_set_up(backend: str, reason: str) -> str:
+    return f"{backend or 'the load balancer'} can't be set up: {reason}"

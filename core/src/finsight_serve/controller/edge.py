@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from ..domain import Alert, ScrapeJob
 from ..domain.routing import WHOLE, overlay
 from ..plugin import (
     REFUSED,
@@ -57,6 +58,13 @@ class Fronted:
 
     def check(self) -> Sequence[Problem]:
         return (*self.edge.check(), *self.inner.check())
+
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        return tuple(alert for half in (self.edge, self.inner) for alert in getattr(half, "alerts", ()))
+
+    def scrape_jobs(self) -> Sequence[ScrapeJob]:
+        return tuple(job for half in (self.edge, self.inner) for job in getattr(half, "scrape_jobs", tuple)())
 
     def compile(self, want: RouteTable) -> Plan:
         """Raises `ValueError` where the edge could not reach the inner load balancer by any address."""
@@ -185,7 +193,14 @@ def together(edge: Observed, inner: Observed) -> Observed:
         for (tenant, place), count in edge.open_streams.items():
             for name in place.split(EITHER):
                 open_streams[tenant, name] = open_streams.get((tenant, name), 0) + count
-    return Observed((), in_force, inner.refs, {**inner.notes, **edge.notes}, open_streams)
+    return Observed(
+        (),
+        in_force,
+        inner.refs,
+        {**inner.notes, **edge.notes},
+        open_streams,
+        certificate_ends_s=edge.certificate_ends_s,
+    )
 
 
 def _marked(mark: str, artefacts: Sequence[Artefact]) -> tuple[Artefact, ...]:

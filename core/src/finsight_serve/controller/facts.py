@@ -140,6 +140,7 @@ class Applied:
 class NotApplied:
     backend: str
     reason: str
+    lasting: bool = False  # as `ApplyError` says
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import anyio
@@ -54,8 +54,9 @@ async def preview(state: State, fact: Fact, parts: Parts, now_s: float) -> Previ
     state = reduce(state, fact, now_s).state
     actuators: Mapping[str, Actuator[Any]] = {**parts.orchestrators, LOAD_BALANCER: parts.load_balancer}
     for backend, actuator in actuators.items():
-        state = reduce(state, await _look(backend, actuator), now_s).state
-    wants = want(state)
+        state = reduce(state, await look_once(backend, actuator), now_s).state
+    # as if its routes were in force: only then is emptied what it leaves behind
+    wants = want(replace(state, routes_in_force=state.durable.route_version))
     plans = dict(_compile(wants, state, actuators))
     return Preview(
         tuple(
@@ -66,7 +67,8 @@ async def preview(state: State, fact: Fact, parts: Parts, now_s: float) -> Previ
     )
 
 
-async def _look(backend: str, actuator: Actuator[Any]) -> Fact:
+async def look_once(backend: str, actuator: Actuator[Any]) -> Seen | Unseen:
+    """Its first snapshot, or why there is none within `LOOK_TIMEOUT_S`."""
     try:
         with anyio.fail_after(LOOK_TIMEOUT_S):
             async with aclosing(actuator.observe()) as snapshots:  # type: ignore[type-var]

@@ -14,6 +14,7 @@ from .assignments import heed_file, keep_assignments
 from .auditing import audit
 from .breaking import judge_breakers
 from .clock import set_back_by, tell_time
+from .leaving import members
 from .migrating import advance_migrations, note_versions
 from .migration_intents import take_migration_fact
 from .numbering import number_routes, pass_numbers
@@ -111,8 +112,7 @@ def _describe(fact: facts.StackChosen) -> str:
 def _choose_stack(state: State, fact: facts.StackChosen) -> tuple[State, Told]:
     old = state.durable
     migrations, told = heed_file(old, fact.stack, state.now_s)
-    used = fact.stack.backends
-    earlier = {**old.retired, **(old.stack.backends if old.stack else {})}
+    earlier = {**old.retired, **(members(old.stack) if old.stack else {})}
     keys = {
         name: _keys_for(launch, old.replica_keys.get(name), fact.fresh_keys[name], _routed_ids(old, name))
         for name, launch in fact.launches.items()
@@ -123,7 +123,7 @@ def _choose_stack(state: State, fact: facts.StackChosen) -> tuple[State, Told]:
         launches=fact.launches,
         served_models=fact.served_models,
         replica_keys=keys,
-        retired=without(earlier, used),
+        retired=without(earlier, members(fact.stack)),
         assignments=keep_assignments(old, fact.stack),
         migrations=migrations,
         added_tenants=keep_added(old, fact.stack),

@@ -23,16 +23,21 @@ def follow_schedules(before: State, after: State) -> tuple[State, Told]:
     if stack is None:
         return after, []
     in_force: dict[str, AutoscalingPolicy] = {}
+    late = dict(after.durable.cut_overs_late)
     told = []
     for deployment in stack.deployments:
         now = _policy_now(after.durable, deployment, after.now_s)
         old = after.durable.policies_in_force.get(deployment.name)
         in_force[deployment.name] = now
         if old is not None and old != now:
-            told.append(_tell(before, after, deployment, old, now))
+            change, late_s = _tell(before, after, deployment, old, now)
+            told.append(change)
+            if late_s > LATE_AFTER_S:
+                late[deployment.name] = late.get(deployment.name, 0) + 1
     if in_force == after.durable.policies_in_force:
         return after, []
-    return replace(after, durable=replace(after.durable, policies_in_force=in_force)), told
+    durable = replace(after.durable, policies_in_force=in_force, cut_overs_late=late)
+    return replace(after, durable=durable), told
 
 
 def is_cut_over_due(durable: Durable, now_s: float) -> bool:
@@ -81,16 +86,17 @@ def _policy_now(durable: Durable, deployment: Deployment, now_s: float) -> Autos
 
 def _tell(
     before: State, after: State, deployment: Deployment, old: AutoscalingPolicy, new: AutoscalingPolicy
-) -> Telling:
+) -> tuple[Telling, float]:
+    """With how many seconds late it is."""
     changes = ", ".join(_changes(old, new))
     if _policies(before.durable).get(deployment.name) != deployment.policy:
-        return "policy_changed", deployment.name, changes
+        return ("policy_changed", deployment.name, changes), 0.0
     measured_s = cold_start_s(after.durable, deployment.name)
     edges = cut_overs(deployment.policy, before.now_s, after.now_s, measured_s)
     why = edges[-1].why if edges else situation_at(deployment.policy, after.now_s, measured_s).why
     late_s = after.now_s - edges[-1].at_s if edges else 0.0
     late = f"; {late_s:.0f} s late" if late_s > LATE_AFTER_S else ""
-    return "policy_cut_over", deployment.name, f"{changes}: {why}{late}"
+    return ("policy_cut_over", deployment.name, f"{changes}: {why}{late}"), late_s
 
 
 def _policies(durable: Durable) -> Mapping[str, AutoscalingPolicy]:

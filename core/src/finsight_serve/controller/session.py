@@ -15,6 +15,7 @@ from .assembly import Progress, build_parts
 from .controller import Controller, Hooks
 from .facts import Fact
 from .memory import documents, recall
+from .metrics.listener import listen
 from .reduce import reduce
 
 
@@ -63,7 +64,7 @@ async def run_controller(
 ) -> str | None:
     """Runs the held stack's controller until it stops. Returns why a first start failed, or None.
 
-    Raises `UserError`, before anything has started, if a plugin can't be built.
+    Raises `UserError`, before anything has started, if a plugin can't be built or its metrics' address is taken.
     """
     state = recall(held.store)
     for fact in first:
@@ -88,6 +89,7 @@ async def run_controller(
 
     env = env_for(held.folder / "controller", owner=held.store.owner(), progress=tell)
     parts = build_parts(durable.stack, durable.retired, host, held.folder, held.store.owner(), tell)
+    metrics_listener = listen(durable.stack.metrics.listen) if durable.stack.metrics.listen else None
     async with env.http() as http:
         controller = Controller(
             held.folder,
@@ -97,6 +99,7 @@ async def run_controller(
             ledger=held.ledger,
             clock=clock,
             http=http,
+            metrics_listener=metrics_listener,
             on_ready=greet,
             say=tell,
         )

@@ -52,12 +52,13 @@ class Durable:
     breakers: Mapping[str, Breaker] = field(default_factory=dict)  # deployment → its breaker; closed unless here
     migrations: Mapping[str, Migration] = field(default_factory=dict)  # id → running ones, and the last that are over
     evicting: Mapping[str, Place] = field(default_factory=dict)  # replica id → where it is
-    retired: Mapping[str, PluginRef] = field(default_factory=dict)  # backends that the stack no longer uses
+    retired: Mapping[str, PluginRef] = field(default_factory=dict)  # backends and balancers that left the stack
     route_version: int = 0
     route_sha256: str = ""  # of the table that bears that number
     routed: Mapping[str, tuple[Replica, ...]] = field(default_factory=dict)  # backend → what it routes to
     refs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # backend → deployment → native endpoint
     policies_in_force: Mapping[str, AutoscalingPolicy] = field(default_factory=dict)  # deployment → the numbers now
+    cut_overs_late: Mapping[str, int] = field(default_factory=dict)  # deployment → how many were acted on too late
     cold_starts_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # deployment → its last starts
     serving: bool = False  # every deployment has been ready since the last `down`
 

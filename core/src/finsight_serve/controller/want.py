@@ -16,7 +16,7 @@ from .state import Durable, Place, ReplicaKeys, State
 class Wants:
     """A place that is absent is left as it is: nothing is known that would justify touching it."""
 
-    backends: Mapping[str, tuple[DeploymentSpec, ...]]  # empty only where the backend is retired or being stopped
+    backends: Mapping[str, tuple[DeploymentSpec, ...]]  # empty only for what is retired or being stopped
     routes: RouteTable | None
 
 
@@ -28,7 +28,7 @@ def want(state: State) -> Wants:
         return _want_nothing(state, stack)
     specs = _specs(state.durable, stack)
     backends = {name: _on(stack, name, specs) for name in stack.backends}
-    if state.durable.retired and all_deployments_are_ready(state, stack):
+    if state.durable.retired and _is_taken_over(state, stack):
         backends |= {name: () for name in state.durable.retired}
     return Wants(backends, state.table or route_table(state))
 
@@ -48,6 +48,11 @@ def is_stopped(state: State) -> bool:
         return False
     names = {*stack.backends, *state.durable.retired} - state.stopping.keep
     return state.stopping.edge_is_down and names <= state.stopping.down
+
+
+def _is_taken_over(state: State, stack: Stack) -> bool:
+    """Whether nobody needs what the stack left behind: all it has is ready, and whoever balances was told so."""
+    return all_deployments_are_ready(state, stack) and state.routes_in_force == state.durable.route_version
 
 
 def all_deployments_are_ready(state: State, stack: Stack) -> bool:

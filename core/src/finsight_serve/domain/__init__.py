@@ -3,13 +3,16 @@
 from .event import Event
 from .field_error import FieldError
 from .hours import CronHours, TradingHours, WeeklyHours
+from .monitoring import Alert, ScrapeJob
 from .policy import AutoscalingPolicy, ServiceLevel, Window, market_hours
 
 __all__ = [
+    "Alert",
     "AutoscalingPolicy",
     "CronHours",
     "Event",
     "FieldError",
+    "ScrapeJob",
     "ServiceLevel",
     "TradingHours",
     "WeeklyHours",

@@ -19,7 +19,7 @@ from .policies import validate
 from .problem import Path, StackErrors, StackProblem
 from .python_policies import PolicyModules
 from .references import expand
-from .values import Deployment, PluginRef, Stack, Tenant
+from .values import Deployment, MetricsEndpoint, PluginRef, Stack, Tenant
 from .wording import explain, suggest
 
 COMMAND_LINE: Path = ("--backend",)
@@ -72,6 +72,7 @@ def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
         tenants=tenants or (Tenant("default", deployments[0].name),),
         breaker=model.breaker,
         edge=plugins.single.get("edge"),
+        metrics=MetricsEndpoint(model.metrics.listen, model.metrics.runbooks),
     )
 
 

@@ -3,11 +3,12 @@
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..domain import AutoscalingPolicy, FieldError
 from ..domain.breaker import BreakerRules
 from ..domain.health import HealthRules
+from ..ports import is_loopback, split_listen
 from .python_policies import REFERENCE
 
 NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -119,6 +120,30 @@ class TenantEntry(Entry):
     stream that reports no usage the chunks count as completion tokens, and the prompt as none."""
 
 
+def check_listen(address: str) -> str:
+    if address:
+        split_listen(address)
+    return address
+
+
+class MetricsEntry(Entry):
+    listen: Annotated[str, AfterValidator(check_listen)] = ""
+    """host:port where Prometheus finds the controller's metrics, and the replicas; nowhere unless given."""
+    allow_plaintext: bool = False
+    """Permits listening beyond loopback, where whoever gets there reads the tenants' names and how much they ask."""
+    runbooks: Annotated[str, Field(min_length=1)] = "runbooks"
+    """URL of the folder that holds the runbook: what the alerts' links begin with."""
+
+    @model_validator(mode="after")
+    def _stays_here(self) -> "MetricsEntry":
+        if self.listen and not self.allow_plaintext and not is_loopback(split_listen(self.listen)[0]):
+            raise ValueError(
+                f"listen: {self.listen} would show every machine who the tenants are and how much they ask; listen on "
+                "loopback, or set allow_plaintext: true"
+            )
+        return self
+
+
 class PolicyEntry(Entry):
     """A policy by itself: a plain dataclass takes strictness from what is around it."""
 
@@ -142,6 +167,8 @@ class StackFile(Entry):
     """When failed probes get a replica replaced."""
     breaker: Annotated[BreakerRules, AfterValidator(check_breaker)] = BreakerRules()
     """When a deployment that answers badly is left alone for a while: its requests go elsewhere or are answered 503."""
+    metrics: MetricsEntry = MetricsEntry()
+    """Where Prometheus finds what goes on; `fs plan -o prometheus` writes what it needs for it."""
     deployments: Annotated[list[DeploymentEntry], Field(min_length=1)]
     """Models to serve, each with its engine and its policy."""
     tenants: list[TenantEntry] = []

@@ -116,6 +116,7 @@ def template(
         "probe": _plugin(host, "health_probe", _choose(host, "health_probe"), PluginEntry.selector),
         "health": Block(parts["HealthRules"]),
         "breaker": Block(parts["BreakerRules"]),
+        "metrics": Block(parts["MetricsEntry"]),
         "deployments": Item(deployment),
         "tenants": Item(tenant),
     }

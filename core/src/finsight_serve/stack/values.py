@@ -34,6 +34,14 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class MetricsEndpoint:
+    """Where Prometheus finds the controller, and people the runbook that its alerts name."""
+
+    listen: str = ""  # host:port; "": nowhere but on the controller's own socket
+    runbooks: str = "runbooks"
+
+
+@dataclass(frozen=True)
 class Stack:
     name: str
     backends: Mapping[str, PluginRef]  # only those that a deployment uses
@@ -44,3 +52,4 @@ class Stack:
     tenants: tuple[Tenant, ...]  # the file's; `fs tenant add` makes more, which are the state's
     breaker: BreakerRules = field(default_factory=BreakerRules)
     edge: PluginRef | None = None  # knows the keys where the load balancer has none
+    metrics: MetricsEndpoint = field(default_factory=MetricsEndpoint)

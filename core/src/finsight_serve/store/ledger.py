@@ -10,11 +10,13 @@ from .database import Database, StoreError
 from .ledger_queries import (
     EVERYTHING,
     Arrival,
+    Counters,
     Row,
     Selection,
     Totals,
     Usage,
     select_arrivals,
+    select_counters,
     select_figures,
     select_page,
     select_tenants,
@@ -22,9 +24,20 @@ from .ledger_queries import (
     select_usage,
     select_window,
 )
-from .ledger_schema import MIGRATIONS
+from .ledger_schema import MIGRATIONS, TTFT_BUCKETS_S
 
-__all__ = ["FILE_NAME", "MIGRATIONS", "Arrival", "Ledger", "Row", "Selection", "Totals", "Usage"]
+__all__ = [
+    "FILE_NAME",
+    "MIGRATIONS",
+    "TTFT_BUCKETS_S",
+    "Arrival",
+    "Counters",
+    "Ledger",
+    "Row",
+    "Selection",
+    "Totals",
+    "Usage",
+]
 
 FILE_NAME = "ledger.db"
 CACHE_KIB = 32 * 1024  # ids come in no order, so with SQLite's 2 MiB nearly every row of a large file is a read
@@ -78,6 +91,10 @@ class Ledger:
     ) -> tuple[Usage, ...]:
         """By tenant and deployment, of requests that began in [since_s, until_s)."""
         return self._db.call_now(select_usage, Selection(tenant, deployment, since_s=since_s, until_s=until_s))
+
+    def counters(self) -> tuple[Counters, ...]:
+        """By tenant and deployment, of all requests that ever ended; a deployment "" as in `totals`."""
+        return self._db.call_now(select_counters)
 
     def window(self, deployment: str, ended_after_s: float, *, began_after_s: float = 0.0) -> Figures:
         """Of the newest 5,000 that ended, and began, after that, if there were more."""

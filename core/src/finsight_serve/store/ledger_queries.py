@@ -59,6 +59,28 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Counters:
+    """Of all requests of a tenant at a deployment that ever ended: none of these ever falls.
+
+    `ttft_buckets` are requests by time to first byte, of answers with a status from 200 to 399: one bucket for each of
+    `TTFT_BUCKETS_S`, one more for all above, none within another.
+    """
+
+    tenant: str
+    deployment: str
+    complete: int
+    truncated: int
+    client_closed: int
+    failed: int
+    unknown: int
+    turned_away: int  # of the complete ones
+    prompt_tokens: int
+    completion_tokens: int
+    ttft_sum_s: float
+    ttft_buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Arrival:
     """What a trace needs of a request."""
 
@@ -95,6 +117,16 @@ def select_totals(db: sqlite3.Connection, selection: Selection) -> tuple[Totals,
 
 def select_usage(db: sqlite3.Connection, selection: Selection) -> tuple[Usage, ...]:
     return tuple(Usage(*row) for row in _sums(db, selection, [field.name for field in fields(Usage)][2:]))
+
+
+def select_counters(db: sqlite3.Connection) -> tuple[Counters, ...]:
+    """Costs by the number of tenants and deployments, whatever the ledger holds."""
+    names = [field.name for field in fields(Counters)][:-1]
+
+    def counters(row: tuple[Any, ...]) -> Counters:
+        return Counters(**dict(zip(names, row, strict=False)), ttft_buckets=row[len(names) :])
+
+    return tuple(map(counters, db.execute("SELECT * FROM total")))
 
 
 def _sums(db: sqlite3.Connection, selection: Selection, counts: Sequence[str]) -> list[tuple[Any, ...]]:

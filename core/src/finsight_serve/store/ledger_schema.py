@@ -1,6 +1,7 @@
 """The ledger's tables. `tally` is what `request` adds up to by the hour: a sum then needs no look at millions of rows.
+`total` is what it ever added up to, for Prometheus' counters, which outlive a restart that way.
 
-Both change in one transaction, by a trigger: a request that comes twice is neither stored nor counted twice.
+They change in one transaction, by triggers: a request that comes twice is neither stored nor counted twice.
 """
 
 FIRST = """
@@ -66,4 +67,40 @@ SECOND = """
     END
     """
 
-MIGRATIONS = (FIRST, SECOND)
+# What a tenant's requests at a deployment ever added up to: read at each scrape, so a row for each pair and no more.
+TTFT_BUCKETS_S = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0)
+"""Upper bounds; one bucket more is without one. Other bounds need a migration, which counts all rows anew."""
+_BUCKETS = tuple(f"ttft_bucket_{place}" for place in range(len(TTFT_BUCKETS_S) + 1))
+_SUMS = (
+    *("complete", "truncated", "client_closed", "failed", "unknown", "turned_away"),
+    *("prompt_tokens", "completion_tokens", "ttft_sum_s"),
+    *_BUCKETS,
+)
+
+
+def _in_bucket(place: int) -> str:
+    lower = f"waited_s > {TTFT_BUCKETS_S[place - 1]}" if place else "waited_s IS NOT NULL"
+    upper = f" AND waited_s <= {TTFT_BUCKETS_S[place]}" if place < len(TTFT_BUCKETS_S) else ""
+    return f"coalesce({lower}{upper}, 0) AS {_BUCKETS[place]}"
+
+
+THIRD = f"""
+    CREATE VIEW timed AS
+        SELECT counted.*, coalesce(waited_s, 0) AS ttft_sum_s, {", ".join(map(_in_bucket, range(len(_BUCKETS))))}
+        FROM counted JOIN (
+            SELECT rowid AS number, CASE WHEN status BETWEEN 200 AND 399 THEN ttft_s END AS waited_s FROM request
+        ) USING (number);
+    CREATE TABLE total (
+        tenant TEXT NOT NULL, deployment TEXT NOT NULL, {", ".join(f"{name} NOT NULL" for name in _SUMS)},
+        PRIMARY KEY (tenant, deployment)
+    ) WITHOUT ROWID;
+    INSERT INTO total
+        SELECT tenant, deployment, {", ".join(f"sum({name})" for name in _SUMS)} FROM timed GROUP BY tenant, deployment;
+    CREATE TRIGGER request_totalled AFTER INSERT ON request BEGIN
+        INSERT INTO total
+            SELECT tenant, deployment, {", ".join(_SUMS)} FROM timed WHERE number = new.rowid
+            ON CONFLICT DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)};
+    END
+    """
+
+MIGRATIONS = (FIRST, SECOND, THIRD)

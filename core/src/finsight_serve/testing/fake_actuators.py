@@ -36,6 +36,7 @@ class FakeWorld:
 
     starts_ready: bool = True  # else replicas are "starting" until set_state()
     failure: str | None = None  # while set, apply() raises it as `ApplyError`
+    failure_lasts: bool = False  # and says that waiting mends nothing
     hangs: bool = False  # apply() does not return until it is cancelled
     blind: str | None = None  # while set, observe() raises it
     applied: list[Plan] = field(default_factory=list)
@@ -94,7 +95,7 @@ class _Fake:
             await anyio.sleep_forever()
         await anyio.lowlevel.checkpoint()
         if self.world.failure:
-            raise ApplyError(self.world.failure)
+            raise ApplyError(self.world.failure, lasting=self.world.failure_lasts)
         self.world.applied.append(plan)
 
     async def observe(self) -> AsyncIterator[Observed]:

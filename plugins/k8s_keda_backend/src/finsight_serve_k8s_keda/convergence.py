@@ -105,7 +105,8 @@ async def refuse_rivals(api: KubeApi, bodies: Iterable[Json]) -> None:
         by = f", made by {makers[0]['kind']} {makers[0]['name']}" if makers else ""
         raise ApplyError(
             f"Deployment {target['name']} is scaled by the HorizontalPodAutoscaler {name}{by}, and two autoscalers "
-            f"would fight: remove it (`kubectl delete hpa {name} {where}`), or name the deployment otherwise"
+            f"would fight: remove it (`kubectl delete hpa {name} {where}`), or name the deployment otherwise",
+            lasting=not is_ending(hpa),
         )
 
 
@@ -149,7 +150,8 @@ async def _live(
         if whose := holder(body, owner, component):
             raise ApplyError(
                 f"{body['kind']} {body['metadata']['name']} in namespace {api.namespace} is {whose}: `fs import` takes "
-                "over what was set up from an export; otherwise use another name or namespace"
+                "over what was set up from an export; otherwise use another name or namespace",
+                lasting=not is_ending(body),
             )
         live[_key(body)] = body
     return live

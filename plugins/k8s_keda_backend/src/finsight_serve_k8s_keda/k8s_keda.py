@@ -31,7 +31,7 @@ from .manifests import EVICTION, eviction, manifests
 from .names import REPLICAS
 from .observing import observing
 from .options import Options as KedaOptions
-from .readiness import kinds, problems, rights
+from .readiness import closed_metrics, kinds, problems, rights
 from .signal import check_signal
 
 DAY_S = 86400.0
@@ -52,7 +52,8 @@ class K8sKeda:
         self._evicted: tuple[Artefact, ...] = ()  # what the last applied plan evicted
 
     def check(self) -> Sequence[Problem]:
-        return problems(self._options, kinds(self._options), rights(self._options))
+        found = problems(self._options, kinds(self._options), rights(self._options))
+        return (*found, *closed_metrics(self._options))
 
     def compile(self, want: tuple[DeploymentSpec, ...]) -> Plan:
         """Of the clock only the day counts, and only where a schedule is exported: its report names holidays to come.

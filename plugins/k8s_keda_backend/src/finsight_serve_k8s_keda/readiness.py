@@ -45,6 +45,19 @@ def kinds(options: Options) -> tuple[Kind, ...]:
     return (SCALED_OBJECT, POD_MONITOR) if options.pod_monitor else (SCALED_OBJECT,)
 
 
+def closed_metrics(options: Options) -> Iterator[Problem]:
+    """Where Prometheus can't read what the replicas say of their load: right only where their count is fixed."""
+    if not options.network_policy and not options.metrics_key_secret:
+        yield Problem(
+            "replicas answer 401 to a Prometheus that reads GET /metrics, since neither `network_policy` nor "
+            "`metrics_key_secret` guards it: KEDA gets no signal, and the count does not follow the load",
+            "set `network_policy: true`, or `metrics_key_secret: NAME` of a Secret whose entry `key` Prometheus sends "
+            "as its bearer key",
+            "metrics_key_secret",
+            is_warning=True,
+        )
+
+
 def problems(access: Access, kinds: Sequence[Kind], rights: Sequence[Right]) -> Sequence[Problem]:
     """`kinds` that must be installed. May be called from a running event loop, and holds it up meanwhile."""
     with ThreadPoolExecutor(1) as thread:

@@ -30,8 +30,17 @@ class ApiRefusal(ApplyError):
     `field`: the option that is to blame, if one is.
     """
 
-    def __init__(self, what: str, code: int = UNREACHABLE, reason: str = "", *, fix: str = "", field: str = "") -> None:
-        super().__init__(f"{what}; {fix}" if fix else what)
+    def __init__(
+        self,
+        what: str,
+        code: int = UNREACHABLE,
+        reason: str = "",
+        *,
+        fix: str = "",
+        field: str = "",
+        lasting: bool = False,
+    ) -> None:
+        super().__init__(f"{what}; {fix}" if fix else what, lasting=lasting)
         self.what = what
         self.code = code
         self.reason = reason
@@ -43,6 +52,8 @@ class Told(NamedTuple):
     what: str
     fix: str = ""
     field: str = ""
+    lasting: bool = False
+    """As `ApplyError` says: it is refused for what it is, not for what the cluster lacks or is busy with just now."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ def refusal(code: int, answer: str, asked: Asked, identity: Identity) -> ApiRefu
     status = _status(answer)
     reason, message = str(status.get("reason") or ""), str(status.get("message") or answer)
     told = _told(code, message, status, asked, identity)
-    return ApiRefusal(told.what, code, reason, fix=told.fix, field=told.field)
+    return ApiRefusal(told.what, code, reason, fix=told.fix, field=told.field, lasting=told.lasting)
 
 
 def unreachable(reason: str, identity: Identity) -> ApiRefusal:
@@ -111,6 +122,8 @@ def is_name_missing(status_text: str) -> bool:
 def _told(code: int, message: str, status: Mapping[str, Any], asked: Asked, identity: Identity) -> Told:
     about = f"Kubernetes refuses to {asked.verb} {asked.what}"
     match code:
+        case 400:
+            return _other(message, about)._replace(lasting=True)
         case 401:
             return _unauthorized(identity)
         case 403:
@@ -124,7 +137,7 @@ def _told(code: int, message: str, status: Mapping[str, Any], asked: Asked, iden
                 f"the API server has forgotten the version from which {asked.what} are watched", "list them again"
             )
         case 422:
-            return Told(f"{about}: {_invalid(message, status)}")
+            return Told(f"{about}: {_invalid(message, status)}", lasting=True)
         case 429:
             return Told(f"{about}: it has too much to do ({_line(message)})", "try again")
         case _:
@@ -205,6 +218,7 @@ def _conflict(message: str, status: Mapping[str, Any], asked: Asked, about: str)
         "overrides",
         f"undo it there, or hand it over (`kubectl get {asked.resource} {asked.name} -n {asked.namespace} -o yaml "
         "--show-managed-fields` shows who set what)",
+        lasting=True,
     )
 
 
@@ -216,7 +230,8 @@ def _invalid(message: str, status: Mapping[str, Any]) -> str:
 def _other(message: str, about: str) -> Told:
     """An admission webhook's reason, or the API server's."""
     if denied := DENIED.match(message):
-        return Told(f"{about}: {_line(denied['reason'])} (says the admission webhook {denied['webhook']})")
+        says = f"(says the admission webhook {denied['webhook']})"
+        return Told(f"{about}: {_line(denied['reason'])} {says}", lasting=True)
     if silent := SILENT.search(message):
         return Told(
             f"{about}: the admission webhook {silent['webhook']} can't be asked ({_line(silent['reason'])})",

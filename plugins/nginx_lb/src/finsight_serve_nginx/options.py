@@ -152,7 +152,16 @@ class Options(BaseModel):
 
 def endpoint_url(options: Options) -> str:
     """The durable endpoint. One that listens everywhere is named by this machine's loopback address."""
-    host, port = split_listen(options.listen)
+    return f"{'https' if options.tls_certificate else 'http'}://{_reachable(options.listen)}"
+
+
+def scrape_target(options: Options) -> str:
+    """host:port at which this machine reads the metrics; "" where there is none."""
+    return _reachable(options.metrics_listen) if options.metrics_listen and not options.metrics_socket else ""
+
+
+def _reachable(listen: str) -> str:
+    host, port = split_listen(listen)
     if is_any(host):
         host = "::1" if host == "::" else "127.0.0.1"
-    return f"{'https' if options.tls_certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{f'[{host}]' if ':' in host else host}:{port}"

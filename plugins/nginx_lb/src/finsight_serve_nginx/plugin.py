@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
+from finsight_serve.domain import ScrapeJob
 from finsight_serve.env import Env
 from finsight_serve.plugin import ApplyError, Artefact, Feature, Observed, Plan, Problem, Request, RouteTable
 
@@ -16,10 +17,10 @@ from .configurations import Configurations, version_of
 from .control import Control
 from .ledger import Ledger
 from .options import Options as NginxOptions
-from .options import endpoint_url
+from .options import endpoint_url, scrape_target
 from .render import decode, render
 from .server import Server
-from .tls import tls_problems
+from .tls import certificate_ends_s, tls_problems
 from .upkeep import Upkeep
 
 POLL_S = 1.0
@@ -52,6 +53,11 @@ class NginxLoadBalancer:
     def compile(self, want: RouteTable) -> Plan:
         """Without routes nothing runs, so there is no artefact. Raises `ValueError` for a table that makes no sense."""
         return Plan(render(want, self._options) if want.routes else ())
+
+    def scrape_jobs(self) -> Sequence[ScrapeJob]:
+        """None for a socket, which Prometheus can't read: whoever put it there has a way to it."""
+        target = scrape_target(self._options)
+        return (ScrapeJob(self.name, {"static_configs": [{"targets": [target]}]}),) if target else ()
 
     async def apply(self, plan: Plan) -> None:
         async with self._applying:
@@ -101,4 +107,8 @@ class NginxLoadBalancer:
             return Observed(in_force=())
         counts = Counter((decode(entry.tenant), decode(entry.deployment)) for entry in self._upkeep.open)
         open_streams = dict(counts) if self._upkeep.is_current else None
-        return Observed(in_force=self._configurations.read(version), open_streams=open_streams)
+        return Observed(
+            in_force=self._configurations.read(version),
+            open_streams=open_streams,
+            certificate_ends_s=certificate_ends_s(self._options.tls_certificate),
+        )

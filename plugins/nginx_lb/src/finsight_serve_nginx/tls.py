@@ -1,7 +1,9 @@
-"""What is wrong with a certificate, found before nginx is asked to load it."""
+"""What is wrong with a certificate, found before nginx is asked to load it; and when it runs out."""
 
 import ssl
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 from finsight_serve.plugin import Problem
 
@@ -26,6 +28,22 @@ def tls_problems(options: Options) -> Iterator[Problem]:
             reason = getattr(error, "reason", None) or error.strerror or str(error)
             what = f"{certificate} and {key} can't be used for TLS ({reason})"
             yield Problem(what, "give a certificate in PEM and its own unencrypted key", "tls_certificate")
+
+
+def certificate_ends_s(certificate: Path | None) -> float | None:
+    """Unix time; None without a certificate, or for one that can't be read."""
+    try:
+        return _ends_s(certificate, certificate.stat().st_mtime_ns) if certificate else None
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=4)
+def _ends_s(certificate: Path, _: int) -> float:
+    """Of the first in the file, which is the endpoint's own; read anew when the file has changed."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    return load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
 
 
 def _no_password() -> str:

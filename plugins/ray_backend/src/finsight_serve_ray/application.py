@@ -120,7 +120,8 @@ def merge(current: Mapping[str, Application], want: Sequence[Json], owner: str) 
         if body["name"] in others:
             raise ApplyError(
                 f"the Ray cluster already has an application {body['name']!r} of somebody else: "
-                "give the deployment another name"
+                "give the deployment another name",
+                lasting=True,
             )
     kept = [app.deployed_app_config for app in others.values() if app.deployed_app_config is not None]
     return [*kept, *want]

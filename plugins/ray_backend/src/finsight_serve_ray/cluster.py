@@ -161,7 +161,7 @@ class LocalCluster:
         self._clear()
         wanted = {"dashboard_port": self.options.dashboard_port, "gcs_port": self.options.gcs_port}
         chosen: dict[str, int] = {}
-        for name in ("dashboard_port", "gcs_port", "agent_port", "client_port", "proxy_port"):
+        for name in ("dashboard_port", "gcs_port", "agent_port", "client_port", "proxy_port", "dashboard_metrics_port"):
             fixed = wanted.get(name)
             if fixed and not ports.is_free(fixed):
                 holder = ports.describe_holder(fixed)

@@ -27,7 +27,7 @@ class NodeError(Exception):
     """Why the node did not start, in a sentence."""
 
 
-def environment(state_dir: Path) -> dict[str, str]:
+def environment(state_dir: Path, dashboard_metrics_port: int) -> dict[str, str]:
     """Added to the environment of every process of the node. The token itself only ever stands in its file."""
     return {
         "RAY_AUTH_MODE": "token",
@@ -39,6 +39,7 @@ def environment(state_dir: Path) -> dict[str, str]:
         "RAY_ROTATION_MAX_BYTES": "20000000",
         "RAY_ROTATION_BACKUP_COUNT": "2",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "DASHBOARD_METRIC_PORT": str(dashboard_metrics_port),  # else clusters on one machine contend for one
         "RAY_worker_niceness": "0",  # the default of 15 lets anything else on the machine starve the engines
         # Ray's own switch for a node that talks to itself only: everything listens on and advertises 127.0.0.1
         # (the default on macOS), so a laptop that changes networks keeps its cluster.

@@ -12,6 +12,7 @@ import tenacity
 from packaging.version import Version
 from pydantic import BaseModel
 
+from finsight_serve.domain import Alert, ScrapeJob
 from finsight_serve.env import Env
 from finsight_serve.plugin import (
     ApplyError,
@@ -25,7 +26,7 @@ from finsight_serve.plugin import (
     Replica,
 )
 
-from . import application, hanging, ports
+from . import application, hanging, monitoring, ports
 from .cluster import ARTEFACT, LocalCluster, render
 from .instance import NO_DIRECT_INGRESS, Instance, addresses, replicas, unlisted
 from .options import Options as RayOptions
@@ -46,6 +47,7 @@ class RayServe:
         Feature.OPEN_STREAMS: "Ray counts a replica's requests but does not know whose they are",
     }
     ceiling: ClassVar[Ceiling] = Ceiling(50, "one Serve controller process and one head node decide for all replicas")
+    alerts: ClassVar[Sequence[Alert]] = monitoring.ALERTS
 
     def __init__(self, options: RayOptions, env: Env) -> None:
         self.options, self.env = options, env
@@ -56,6 +58,10 @@ class RayServe:
 
     def check(self) -> Sequence[Problem]:
         return [*_ray_problems(), *(self._local_problems() if self.cluster else self._remote_problems())]
+
+    def scrape_jobs(self) -> Sequence[ScrapeJob]:
+        rest = self._rest()
+        return tuple(monitoring.scrape_jobs(rest.url, rest.token_file))
 
     def compile(self, want: tuple[DeploymentSpec, ...]) -> Plan:
         ordered = sorted(want, key=lambda spec: spec.name)

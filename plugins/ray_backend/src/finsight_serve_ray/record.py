@@ -38,6 +38,7 @@ class NodeRecord(BaseModel):
     agent_port: int
     client_port: int
     proxy_port: int
+    dashboard_metrics_port: int = 44227  # Ray's default, which a node has that an earlier version started
     temp_dir: Path
     replica_host: str = "127.0.0.1"
 

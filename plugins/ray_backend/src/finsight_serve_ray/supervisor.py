@@ -33,7 +33,7 @@ class Supervisor:
         self.state_dir = state_dir
         self.spec = spec
         inherited = {name: value for name, value in os.environ.items() if name not in node.FOREIGN_SETTINGS}
-        self.env = {**inherited, **node.environment(state_dir)}
+        self.env = {**inherited, **node.environment(state_dir, spec.dashboard_metrics_port)}
         me = node.describe("supervisor", psutil.Process())
         before = read(ClusterRecord, cluster_path(state_dir))
         sessions = before.sessions if before else ()
