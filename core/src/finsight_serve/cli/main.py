@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "validate": "Check fs.yaml, plugins' options and models",
     "schema": "Print the JSON Schema of fs.yaml",
     "plan": "Show what would change, before anything does",
-    "apply": "Change policies, health, breaker rules and limits of what runs",
+    "apply": "Change policies, health, breaker rules, limits of what runs",
     "import": "Take over what was set up by other means",
     "serve": "Bring a stack up and keep it running",
     "status": "Deployments, replicas, load, health, routes, recent events",
@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "ledger": "What became of every request: counts, proofs, export",
     "audit": "Who changed what, from what to what, and when",
     "state": "Back the state up, or put a backup back",
+    "support-bundle": "What a bug report needs, in one file, secrets removed",
 }
 
 
@@ -43,7 +44,7 @@ class LazyGroup(click.Group):
     """Lists its commands without importing them, and turns errors into lines and exit codes.
 
     `listing`: name → short help; the command `name` is in the module `prefix + name` of this package, as an object of
-    the module's name; `import_` for a name that Python keeps for itself.
+    the module's name; `import_` for a name that Python keeps for itself, and `_` for each hyphen.
     """
 
     def __init__(self, *args: Any, listing: Mapping[str, str], prefix: str = "", **attributes: Any) -> None:
@@ -56,7 +57,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._listing:
             return None
-        module = self._prefix + cmd_name + "_" * iskeyword(cmd_name)
+        module = self._prefix + cmd_name.replace("-", "_") + "_" * iskeyword(cmd_name)
         command: click.Command = getattr(import_module(f".{module}", __package__), module)
         return command
 

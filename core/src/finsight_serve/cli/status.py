@@ -32,12 +32,12 @@ def status(file: Path, state: Path | None, watch: bool) -> object:
     folder = named_state_dir(file, state)
     output = chosen_output()
     while watch:
-        text = render(list(_sections(_read(folder))), output)
+        text = render(list(sections(_read(folder))), output)
         if output == "table":
             click.clear()
         click.echo(text)
         time.sleep(WATCH_PERIOD_S)
-    return list(_sections(_read(folder)))
+    return list(sections(_read(folder)))
 
 
 def _read(folder: Path) -> "Status":
@@ -48,7 +48,7 @@ def _read(folder: Path) -> "Status":
     return Client(folder).status() or stored_status(folder)
 
 
-def _sections(status: "Status") -> Iterator[Section]:
+def sections(status: "Status") -> Iterator[Section]:
     yield Section(
         "stack",
         {

@@ -35,6 +35,11 @@ class Client:
         answer = self._read("/status")
         return None if answer is None else _STATUS.validate_json(answer.content)
 
+    def metrics(self) -> str | None:
+        """As Prometheus is given them."""
+        answer = self._read("/metrics")
+        return None if answer is None else answer.text
+
     def is_ready(self) -> bool:
         return self._says("ready")
 
