@@ -45,6 +45,16 @@ async def test_all_is_tried_before_anything_is_written_in_the_order_of_the_kinds
     assert outcome == Outcome(tuple(names), (), 0)
 
 
+async def test_of_many_that_are_alike_some_are_tried():
+    api = FakeKubeApi()
+    many = [body(kind, f"n{place}") for kind in (SERVICE, CONFIG_MAP) for place in range(5)]
+    outcome = await apply(api, many, trials=2)
+    tried = [name for call, name in api.calls if call == "dry-run"]
+    assert sorted(tried) == ["ConfigMap/n0", "ConfigMap/n1", "Service/n0", "Service/n1"]
+    assert api.calls[: len(tried)] == [("dry-run", name) for name in tried], "before anything is written"
+    assert len(outcome.applied) == 10 == len(api.calls) - len(tried)
+
+
 async def test_what_is_there_as_planned_costs_nothing():
     api = FakeKubeApi()
     await apply(api, DEPLOYED)

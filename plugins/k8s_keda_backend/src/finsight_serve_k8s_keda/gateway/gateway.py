@@ -25,6 +25,8 @@ from .places import at_gateway, connect_places
 from .routes import http_routes
 from .services import backends, services
 
+TRIALS = 64
+"""Of each kind, before the first write: tenants' routes are alike, and each stands by itself."""
 MEND_GATEWAY = "set `gateway` to its namespace/name (`kubectl get gateways -A` lists them)"
 
 
@@ -66,7 +68,7 @@ class GatewayLoadBalancer:
         async with connect_places(options) as api:
             if bodies:
                 await _look_around(api, options)
-            outcome = await converge(api, bodies, await _kinds(api, options), owner, ROUTES)
+            outcome = await converge(api, bodies, await _kinds(api, options), owner, ROUTES, trials=TRIALS)
             routes = {body["metadata"]["name"] for body in bodies if body["kind"] == HTTP_ROUTE.kind}
             await wait_until_accepted(api, routes, owner, options)
             if bodies:
