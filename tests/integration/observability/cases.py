@@ -44,7 +44,7 @@ def breaker(now: str) -> Mapping[str, str]:
 
 
 def backend(name: str, now: str) -> Mapping[str, str]:
-    states = ("ok", "unseen", "unreachable", "not_applied")
+    states = ("ok", "unseen", "unreachable", "down", "not_applied")
     return {f'finsight_backend_state{{stack="s",backend="{name}",state="{one}"}}': steady(one == now) for one in states}
 
 
@@ -199,7 +199,19 @@ CASES = (
             "stack": "s",
             "backend": "load_balancer",
             "state": "unreachable",
-            "summary": "The load balancer can't be observed",
+            "summary": "The load balancer is unreachable",
+        },
+    ),
+    Case(
+        "FinSightLoadBalancerDown",
+        "nothing is in force",
+        "1m",
+        backend("load_balancer", "down"),
+        {
+            "stack": "s",
+            "backend": "load_balancer",
+            "state": "down",
+            "summary": "The load balancer is down",
         },
     ),
     Case("FinSightLoadBalancerDown", "it is there", "1m", backend("load_balancer", "ok")),

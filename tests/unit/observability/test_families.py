@@ -1,6 +1,7 @@
 """What a scrape of the controller reads, of a state and a ledger."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from finsight_serve.controller.metrics.families import Failures
-from finsight_serve.controller.state import State
+from finsight_serve.controller.state import LOAD_BALANCER, State
 from finsight_serve.observability.metrics import METRICS, OUTCOMES, Metric
-from finsight_serve.plugin import Replica
+from finsight_serve.plugin import Artefact, Observed, Replica
+from finsight_serve.stack.values import PluginRef
 from finsight_serve.store.ledger import Counters
 
 from .scraped import busy_state, counters, exposition, many, samples
@@ -63,6 +65,29 @@ def test_each_outcome_of_who_is_routed_begins_at_zero() -> None:
 
 def test_who_left_the_stack_is_told_of_no_more() -> None:
     assert '"gone"' not in exposition(busy_state())
+
+
+@pytest.mark.parametrize(
+    ("edge", "in_force", "condition"),
+    [
+        (None, ("nginx.conf",), "ok"),
+        (None, (), "down"),
+        (None, None, "ok"),
+        ("nginx", ("edge/nginx.conf", "routes/HTTPRoute/a"), "ok"),
+        ("nginx", ("routes/HTTPRoute/a",), "down"),
+    ],
+)
+def test_a_load_balancer_with_nothing_in_force_is_down(
+    edge: str | None, in_force: tuple[str, ...] | None, condition: str
+) -> None:
+    """Of two, one behind the other, it is the one that clients talk to."""
+    state = busy_state()
+    assert state.durable.stack is not None
+    stack = replace(state.durable.stack, edge=PluginRef(edge) if edge else None)
+    artefacts = None if in_force is None else tuple(Artefact(name, "") for name in in_force)
+    seen = {**state.observed, LOAD_BALANCER: Observed(in_force=artefacts)}
+    found = samples(exposition(replace(state, durable=replace(state.durable, stack=stack), observed=seen, failing={})))
+    assert found[f'finsight_backend_state{{backend="load_balancer",state="{condition}"}}'] == 1
 
 
 def test_buckets_add_up_to_the_count() -> None:

@@ -153,11 +153,11 @@ def _of_backends() -> Iterator[Alert]:
     )
     yield Alert(
         "FinSightLoadBalancerDown",
-        is_in("unreachable", f'backend="{m.LOAD_BALANCER}"'),
+        is_in("unreachable|down", f'backend="{m.LOAD_BALANCER}"'),
         30,
         "critical",
-        "The load balancer can't be observed",
-        "It does not run, or the controller can't look at it: clients may get no answer.",
+        "The load balancer is {{ $labels.state }}",
+        "It does not run and can't be started, or the controller can't look at it: clients may get no answer.",
         "load-balancer-down",
     )
     yield Alert(

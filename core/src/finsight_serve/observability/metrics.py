@@ -27,7 +27,7 @@ class Metric:
 REPLICA_STATES = ("starting", "ready", "draining", "failed")
 VERDICTS = ("ok", "refused", "timeout", "saturated", "wrong", "busy", "unprobed")
 BREAKER_STATES = ("closed", "open", "half_open")
-CONDITIONS = ("ok", "unseen", "unreachable", "not_applied")
+CONDITIONS = ("ok", "unseen", "unreachable", "down", "not_applied")
 OUTCOMES = ("complete", "truncated", "client_closed", "failed", "unknown")
 LOAD_BALANCER = "load_balancer"
 """In the label `backend`: no backend can bear this name."""

@@ -15,6 +15,7 @@ from ...plugin import REFUSED, Replica, Route
 from ...schedule import next_cut_over, situation_at
 from ...stack.values import Deployment, Stack
 from ...store.ledger import TTFT_BUCKETS_S, Counters
+from ..edge import EDGE
 from ..migrating import prescaled, running_migrations
 from ..routing import route_table
 from ..scaling import cold_start_s
@@ -137,7 +138,7 @@ def _load(state: State, replicas: Iterable[Replica], figure: str) -> float | Non
 
 def _of_the_whole(state: State, stack: Stack, failures: Failures) -> Iterator[Family]:
     backends = {name: name for name in stack.backends} | {LOAD_BALANCER: m.LOAD_BALANCER}
-    conditions = {shown: _condition(state, name) for name, shown in backends.items()}
+    conditions = {shown: _condition(state, stack, name) for name, shown in backends.items()}
     edge = state.observed.get(LOAD_BALANCER)
     yield _one_of(m.BACKEND_STATE, conditions, m.CONDITIONS)
     yield _family(m.APPLY_FAILURES, (((shown,), failures.apply[name]) for name, shown in backends.items()))
@@ -146,12 +147,22 @@ def _of_the_whole(state: State, stack: Stack, failures: Failures) -> Iterator[Fa
     yield _family(m.CERTIFICATE_EXPIRY, [((), edge.certificate_ends_s if edge else None)])
 
 
-def _condition(state: State, backend: str) -> str:
+def _condition(state: State, stack: Stack, backend: str) -> str:
     if backend in state.unreachable:
         return "unreachable"
+    if backend == LOAD_BALANCER and _is_down(state, stack):
+        return "down"
     if backend in state.failing:
         return "not_applied"
     return "ok" if backend in state.observed else "unseen"
+
+
+def _is_down(state: State, stack: Stack) -> bool:
+    """Whether what clients talk to has nothing in force: it does not run."""
+    seen = state.observed.get(LOAD_BALANCER)
+    in_force = seen.in_force if seen else None
+    mark = EDGE if stack.edge else ""
+    return in_force is not None and not any(artefact.name.startswith(mark) for artefact in in_force)
 
 
 def _of_tenants(state: State, stack: Stack) -> Iterator[Family]:
