@@ -21,7 +21,10 @@ CORE = ROOT / "core" / "src" / "finsight_serve"
 TELLING = ("reduce", "scaling", "tenancy", "breaking", "migrating", "migration_intents")
 """Modules of the controller that decide, and so tell what people should hear."""
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")],
+    [
+        *ROOT.glob("*.md"),
+        *(path for folder in ("docs", "examples", "runbooks") for path in (ROOT / folder).rglob("*.md")),
+    ],
 )
 
 
