@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -162,7 +163,8 @@ def test_a_key_that_nobody_saw_can_be_had_anew(ended: Path, command: str, otherw
     if command == "rotate":
         done("tenant", "add", "lost")
     fs = f"{shlex.join([*FS, 'tenant', command, 'lost'])} {where}"
-    result = subprocess.run(["sh", "-c", fs], capture_output=True, text=True, timeout=60)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as in most shells
+    result = subprocess.run(["sh", "-c", fs], capture_output=True, text=True, timeout=60, env=env)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == f"fs: the key could not be written ({why}): {otherwise}"
     assert len(durable(ended).tenant_key_sha256["lost"]) == (1 if command == "add" else 2)

@@ -92,8 +92,19 @@ class LazyGroup(click.Group):
                 traceback.print_exc()
             for line in _lines(error):
                 click.echo(f"fs: {line}" if line else "", err=True)
+            _drop_what_can_not_be_written()
             sys.exit(_exit_code(error))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_what_can_not_be_written() -> None:
+    """Else the interpreter tries it again at its end, and that failure becomes the exit code."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lines(error: BaseException) -> Iterator[str]:
