@@ -35,11 +35,13 @@ def logs(name: str | None, file: Path, state: Path | None, follow: bool, lines: 
 
 def _find(folder: Path, name: str | None) -> Iterator[tuple[str, Path]]:
     """(label, path) of every *.log below a folder `logs`; logs that were put there by a link count."""
-    for logs in sorted(folder.rglob("logs")):
-        for path in sorted(logs.rglob("*.log")):
-            label = str(path.relative_to(folder)).removesuffix(".log").replace("logs/", "")
-            if path.is_file() and (name is None or name in label):
-                yield label, path
+    from ..support.logs import Log, find_logs
+
+    for log in find_logs(folder):
+        if isinstance(log, Log) and log.path.suffix == ".log":
+            label = log.label.removesuffix(".log").replace("logs/", "")
+            if name is None or name in label:
+                yield label, log.path
 
 
 def _show_last(label: str, path: Path, lines: int) -> int:
