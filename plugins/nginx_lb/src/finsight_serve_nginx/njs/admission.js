@@ -93,8 +93,8 @@ function place(v, deployment) {
     }
 }
 
-// A request that is copied reaches the log phase only once its copy was handed over, and its client, who has the whole
-// answer, may ask again before. The entry stays: until there is a ledger line, it says that one is owed.
+// Before its client has the whole answer and may ask again, by another worker too: the log phase comes later, of a copied
+// request only once its copy was handed over. The entry stays: until there is a ledger line, it says that one is owed.
 function count_out(v) {
     var entry = ngx.shared.open.get(v.request_id);
     if (entry !== undefined && !entry.startsWith(COUNTED_OUT)) {

@@ -37,9 +37,10 @@ function pass(r, data, flags) {
 }
 
 function end(r, answer) {
+    var v = r.variables;
     answer.passed = '1';
-    if (r.variables.shadow) {
-        admission.count_out(r.variables);
+    if (v.shadow || v.limits) {
+        admission.count_out(v);
     }
 }
 
