@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from finsight_serve.observability.metrics import CONDITIONS
+
 CHAT = 'stack="s",deployment="chat"'
 MOVING = 'stack="s",tenant="acme",destination="code"'
 CONTROLLER = 'up{job="finsight-controller",stack="s"}'
@@ -44,8 +46,12 @@ def breaker(now: str) -> Mapping[str, str]:
 
 
 def backend(name: str, now: str) -> Mapping[str, str]:
-    states = ("ok", "unseen", "unreachable", "down", "not_applied")
-    return {f'finsight_backend_state{{stack="s",backend="{name}",state="{one}"}}': steady(one == now) for one in states}
+    series = 'finsight_backend_state{{stack="s",backend="{}",state="{}"}}'
+    return {series.format(name, one): steady(one == now) for one in CONDITIONS}
+
+
+def of_backend(name: str, state: str, summary: str) -> Mapping[str, str]:
+    return {"stack": "s", "backend": name, "state": state, "summary": summary}
 
 
 def queued(waiting: int, replicas: int) -> Mapping[str, str]:
@@ -181,12 +187,7 @@ CASES = (
         "its API is gone",
         "2m",
         backend("ray", "unreachable"),
-        {
-            "stack": "s",
-            "backend": "ray",
-            "state": "unreachable",
-            "summary": "The controller can't reach backend ray",
-        },
+        of_backend("ray", "unreachable", "The controller can't reach backend ray"),
     ),
     Case("FinSightBackendUnreachable", "it is there", "2m", backend("ray", "ok")),
     Case("FinSightBackendUnreachable", "the load balancer has its own", "2m", backend("load_balancer", "unreachable")),
@@ -195,24 +196,14 @@ CASES = (
         "it is gone",
         "1m",
         backend("load_balancer", "unreachable"),
-        {
-            "stack": "s",
-            "backend": "load_balancer",
-            "state": "unreachable",
-            "summary": "The load balancer is unreachable",
-        },
+        of_backend("load_balancer", "unreachable", "The load balancer is unreachable"),
     ),
     Case(
         "FinSightLoadBalancerDown",
         "nothing is in force",
         "1m",
         backend("load_balancer", "down"),
-        {
-            "stack": "s",
-            "backend": "load_balancer",
-            "state": "down",
-            "summary": "The load balancer is down",
-        },
+        of_backend("load_balancer", "down", "The load balancer is down"),
     ),
     Case("FinSightLoadBalancerDown", "it is there", "1m", backend("load_balancer", "ok")),
     Case("FinSightLoadBalancerDown", "a backend is none", "1m", backend("ray", "unreachable")),
@@ -221,12 +212,7 @@ CASES = (
         "no quota",
         "6m",
         backend("ray", "not_applied"),
-        {
-            "stack": "s",
-            "backend": "ray",
-            "state": "not_applied",
-            "summary": "What is wanted of ray can't be put in force",
-        },
+        of_backend("ray", "not_applied", "What is wanted of ray can't be put in force"),
     ),
     Case("FinSightNotApplied", "it was tried for a while", "4m", backend("ray", "not_applied")),
     Case("FinSightControllerDown", "no answer", "2m", {CONTROLLER: steady(0)}, {"stack": "s", **IS_DOWN}),

@@ -118,7 +118,7 @@ def test_secret_files_are_read_only_to_be_recognised(tmp_path: Path) -> None:
 
 def test_files_that_settings_name(tmp_path: Path) -> None:
     settings = {"load_balancer": {"tls_certificate_key": "/etc/tls/key.pem", "listen": "127.0.0.1:1"}}
-    settings |= {"backends": {"ray": {"auth_token_file": str(tmp_path / "token"), "kubeconfig": "/root/.kube/config"}}}
+    settings |= {"backends": {"ray": {"auth_token_file": str(tmp_path / "token"), "kubeconfig": "~/.kube/config"}}}
     assert list(named_secret_files(settings)) == [Path("/etc/tls/key.pem"), tmp_path / "token"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..controller.client import Client
-from ..controller.state import LOAD_BALANCER, Durable
+from ..controller.state import LOAD_BALANCER
 from ..errors import UserError
 from ..plugin import Actuator, Artefact, Observed
 from ..store import Ledger, Store
@@ -279,12 +279,8 @@ def _doctor(file: Path, folder: Path, state: Path | None) -> Iterator[Found]:
     yield Value("doctor/installation.json", [asdict(finding) for finding in look_at_installation()])
     if file.exists():
         yield Value("doctor/stack.json", [asdict(finding) for finding in look_at_stack(file, state)])
-    elif (stack := _served(folder).stack) is not None:
+    elif (stack := stored_state(folder).durable.stack) is not None:
         yield Value("doctor/stack.json", [asdict(one) for one in machine_problems(stack, Host(), folder)])
-
-
-def _served(folder: Path) -> Durable:
-    return stored_state(folder).durable
 
 
 def _logs(folder: Path, say: Say) -> Iterator[Found]:
