@@ -1,6 +1,6 @@
 # `make serve` and `make test` are all that a newcomer needs; both set up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench bench-sim bench-tenants bench-k8s cluster-up cluster-down clean
+.PHONY: help setup serve test test-all check bench bench-sim bench-tenants bench-k8s cluster-up cluster-down clean
 
 STACK ?= examples/quickstart/fs.yaml
 BACKEND ?= ray
@@ -18,6 +18,9 @@ serve: setup ## Serve the quickstart's model: STACK=FILE BACKEND=NAME for anothe
 
 test: setup ## Run every test tier that this machine can hold: TIERS="unit contract" for some
 	@scripts/test $(TIERS)
+
+test-all: setup ## Run those tests too that take minutes each: before a release
+	@scripts/test --all $(TIERS)
 
 check: setup ## Lint, format, types, layers
 	.venv/bin/ruff check .

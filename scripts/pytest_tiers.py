@@ -1,9 +1,12 @@
-"""A pytest plugin: what each tier ran, skipped and took; FS_REQUIRE_TIERS=… fails a tier that lacks something."""
+"""A pytest plugin: what each tier ran, skipped and took; FS_REQUIRE_TIERS=… fails a tier that lacks something.
+
+A failure is printed when it happens, so that a run that is cut off tells what it knew.
+"""
 
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -15,8 +18,9 @@ TIERS = ("unit", "contract", "integration", "e2e", "cluster")
 
 
 class Tiers:
-    def __init__(self, required: Iterable[str]) -> None:
-        self.required = tuple(required)
+    def __init__(self, required: Iterable[str], config: pytest.Config) -> None:
+        self.required, self._config = tuple(required), config
+        self.left_out: Counter[str] = Counter()
         self.ran: Counter[str] = Counter()
         self.skipped: dict[str, Counter[str]] = {}
         self.by_design: Counter[str] = Counter()
@@ -33,6 +37,12 @@ class Tiers:
                 self.skipped.setdefault(tier, Counter())[why] += 1
         elif report.when == "call":
             self.ran[tier] += 1
+        if report.failed:
+            reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
+            reporter.write_line(f"\n{report.nodeid} failed ({report.when}):\n{report.longreprtext}", red=True)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self.left_out.update(find_tier(item.nodeid) for item in items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.skipped:
@@ -52,8 +62,10 @@ class Tiers:
             skipped = self.skipped.get(tier, Counter())
             if self.ran[tier] or skipped or tier in self.required:
                 lacks = f", {self.by_design[tier]} not for what a plugin lacks" if self.by_design[tier] else ""
+                left_out = f", {self.left_out[tier]} left out" if self.left_out[tier] else ""
                 terminalreporter.line(
-                    f"{tier}: {self.ran[tier]} ran, {skipped.total()} skipped{lacks}, {self.lasted_s[tier]:.0f} s"
+                    f"{tier}: {self.ran[tier]} ran, {skipped.total()} skipped{lacks}{left_out}, "
+                    f"{self.lasted_s[tier]:.0f} s"
                 )
             for why, count in skipped.items():
                 terminalreporter.line(f"  {count} skipped: {why}")
@@ -73,4 +85,4 @@ def reason(skip: object) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     required = [tier for tier in os.environ.get("FS_REQUIRE_TIERS", "").split(",") if tier]
-    config.pluginmanager.register(Tiers(required), "tiers")
+    config.pluginmanager.register(Tiers(required, config), "tiers")

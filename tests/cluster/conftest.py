@@ -19,8 +19,6 @@ from .reports import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]
 
 GIVEN = "FS_TEST_KUBECONFIG"
-ALL = "FS_ALL_CLUSTER"
-"""Set to 1, the tests that wait for autoscalers, or for whole clusters to go, run as well: half an hour."""
 FAILED = pytest.StashKey[bool]()
 
 MakeCluster = Callable[..., Cluster]
@@ -108,14 +106,6 @@ def host_mounts(host_image: str, host_folders: list[Path]) -> list[dict[str, obj
 def host_pod(host_image: str, host_folders: list[Path]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """A pod's `volumes` and a container's `volumeMounts`."""
     return as_pod(host_folders)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get(ALL) == "1":
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -198,9 +198,7 @@ class Stand:
 
     def replica_key(self) -> str:
         """The bearer that the load balancer shows to the replicas."""
-        path = self.state / "load_balancer" / "current" / "upstream_keys.conf"
-        wait_until(path.exists, 10, "a configuration is in force")  # one that is replaced is gone for a moment
-        secrets = path.read_text()
+        secrets = (self.state / "load_balancer" / "current" / "upstream_keys.conf").read_text()
         found = re.search(r"Bearer ([^\"]+)", secrets)
         assert found, secrets
         return found[1]

@@ -1,6 +1,8 @@
 """`fs apply`: numbers are changed live, after a diff; what is more than a number is refused, and nothing changes."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -9,11 +11,21 @@ from .stand import Stand
 from .waiting import wait_until
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[Stand]:
+    with closing(Stand()) as stand:
+        stand.write(replicas=1)
+        stand.serve()
+        yield stand
+
+
 @pytest.fixture
-def serving(stand: Stand) -> Stand:
-    stand.write(replicas=1)
-    stand.serve()
-    return stand
+def serving(served: Stand) -> Stand:
+    """One replica runs, and the file says so."""
+    served.write(replicas=1)
+    assert served.fs("apply", "--yes").returncode == 0
+    wait_until(lambda: len(served.replicas()) == 1, 30, "one replica")
+    return served
 
 
 def test_a_policy_is_changed_live_and_no_replica_is_replaced(serving: Stand) -> None:

@@ -60,6 +60,7 @@ def test_weights_that_are_cut_short_are_found_before_anything_starts(stand: Stan
     stand.assert_nothing_runs()
 
 
+@pytest.mark.long
 @needs_vllm
 def test_a_killed_preparation_is_redone_by_the_next_serve(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     models = stand.folder / "cache/finsight-serve/models"

@@ -72,7 +72,11 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", BAD)
+ALIKE = {"answers 500 now and then", "answers wrongly", "ends its streams early"}
+FAULTS = [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in BAD]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_bad_destination_is_left_in_the_first_step(at_source: Stand, fault: str, pytestconfig: pytest.Config) -> None:
     stand = at_source
     strike, destination, limit = BAD[fault]

@@ -129,9 +129,11 @@ def test_a_key_is_revoked_midway(two: Stand) -> None:
         ended = wait_over(two, id, 60)
     assert ended.phase == "rolled_back" and ended.reason.startswith("50 % proved nothing in 6 s ("), ended.reason
     refused = asked.not_whole()
-    assert refused and all(answer.why.startswith("401 ") and answer.ended_s > revoked_s for answer in refused)
+    assert [answer for answer in refused if not answer.why.startswith("401 ") or answer.ended_s <= revoked_s] == []
+    assert refused
     assert all(answer.outcome == "whole" for answer in asked.answers if answer.began_s < revoked_s)
-    assert all(answer.outcome == "failed" for answer in asked.answers if answer.began_s > held_s)
+    late = [answer for answer in asked.answers if answer.began_s > held_s and answer.outcome == "whole"]
+    assert len(late) <= WORKERS, "a reload lets each kept connection ask once more by the routes of before"
     seen = rows(two, {answer.request_id for answer in asked.answers if answer.outcome == "whole"})
     assert {one["outcome"] for one in seen.values() if one["tenant"] == "revoked"} == {"complete"}
 
@@ -224,6 +226,7 @@ def is_untold(stand: Stand, migration: Migration) -> bool:
     return int(found[1]) < migration.records[-1].from_version
 
 
+@pytest.mark.long
 def test_all_is_taken_down_and_served_again_midway(two: Stand) -> None:
     id = migrate(two, "down", DESTINATION, *QUICK)
     wait_phase(two, id, "shifting 50")
@@ -238,6 +241,7 @@ def test_all_is_taken_down_and_served_again_midway(two: Stand) -> None:
     assert_all_whole(two, asked)
 
 
+@pytest.mark.long
 def test_the_destination_dies_again_and_again(two: Stand) -> None:
     """It had one replica: what was sent there until the routes changed is lost, and nothing else is."""
     with load(two, "gone", tokens=LONG_TOKENS) as asked:

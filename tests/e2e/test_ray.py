@@ -3,6 +3,7 @@
 import json
 import signal
 
+from .bundles import bundle, parsed
 from .canary import CANARY, files_with, send_canaries
 from .stand import Stand
 from .waiting import wait_until
@@ -28,6 +29,17 @@ def test_status_and_doctor_find_nothing_wrong(on_ray: Stand) -> None:
     assert {row["state"] for row in on_ray.status()["backends"]} == {"ok"}
     done = on_ray.fs("doctor", "-o", "json")
     assert [row for row in json.loads(done.stdout) if row["state"] != "ok"] == []
+
+
+def test_its_logs_are_in_the_support_bundle_and_its_token_is_not(on_ray: Stand) -> None:
+    (token_file,) = on_ray.state.rglob("auth_token")
+    token, replica_key = token_file.read_text().strip(), on_ray.replica_key()
+    files, _ = bundle(on_ray)
+    assert parsed(files, "backend-ray/observed.json")["replicas"]
+    session = "logs/backends/ray/logs/ray/"
+    assert {f"{session}raylet.log", "logs/backends/ray/logs/supervisor.log"} & files.keys(), sorted(files)
+    for secret in (token, replica_key, *on_ray.keys.values()):
+        assert [name for name, data in files.items() if secret.encode() in data] == []
 
 
 def test_ctrl_c_lets_open_streams_end_and_leaves_nothing(on_ray: Stand) -> None:

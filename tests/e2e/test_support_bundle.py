@@ -1,19 +1,17 @@
 """`fs support-bundle` of a real stack: running, stopped dead, hanging; and its secrets."""
 
-import json
 import os
 import re
 import signal
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from .bundles import bundle, parsed, unpack
 from .run_fs import run_fs
 from .stand import MODEL, Stand
 from .waiting import wait_until
@@ -33,25 +31,6 @@ def served() -> Iterator[Stand]:
             load.join()
         wait_until(lambda: sum(row.complete for row in stand.seen().ledger) == 10, 10, "ten complete rows")
         yield stand
-
-
-def bundle(stand: Stand, *argv: str) -> tuple[dict[str, bytes], str]:
-    """What is in it, and what was said on stderr."""
-    target = stand.folder / "bundle.tar.gz"
-    done = stand.fs("support-bundle", "-o", str(target), "--force", *argv)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    assert target.stat().st_mode & 0o777 == 0o600
-    return unpack(target), done.stderr
-
-
-def unpack(target: Path) -> dict[str, bytes]:
-    with tarfile.open(target) as archive:
-        files = {entry.name.removeprefix("support-bundle/"): archive.extractfile(entry) for entry in archive}
-        return {name: file.read() for name, file in files.items() if file}
-
-
-def parsed(files: dict[str, bytes], name: str) -> Any:
-    return json.loads(files[name])
 
 
 def missing(files: dict[str, bytes]) -> dict[str, str]:
@@ -150,17 +129,6 @@ def test_interrupted_it_leaves_nothing(served: Stand) -> None:
         served.serving.process.send_signal(signal.SIGCONT)
     assert sorted(served.folder.iterdir()) == before
     wait_until(lambda: served.live() is not None, 30, "the controller answers again")
-
-
-def test_on_ray_its_logs_are_in_it_and_its_token_is_not(on_ray: Stand) -> None:
-    (token_file,) = on_ray.state.rglob("auth_token")
-    token, replica_key = token_file.read_text().strip(), on_ray.replica_key()
-    files, _ = bundle(on_ray)
-    session = "logs/backends/ray/logs/ray/"
-    assert {f"{session}raylet.log", "logs/backends/ray/logs/supervisor.log"} & files.keys(), sorted(files)
-    assert parsed(files, "backend-ray/observed.json")["replicas"]
-    for secret in (token, replica_key, *on_ray.keys.values()):
-        assert [name for name, data in files.items() if secret.encode() in data] == []
 
 
 def test_without_a_stack_it_says_what_to_give(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ SKIPPED_MODULE = "import pytest\npytest.skip('no docker here', allow_module_leve
 
 @pytest.fixture
 def run(tmp_path):
-    def run(required: str, **tests: str) -> subprocess.CompletedProcess[str]:
+    def run(required: str, only: str = "", **tests: str) -> subprocess.CompletedProcess[str]:
         for tier, code in tests.items():
             folder = tmp_path / "tests" / tier
             folder.mkdir(parents=True)
             (folder / f"test_{tier}.py").write_text(code)
         env = {**os.environ, "PYTHONPATH": str(SCRIPTS), "FS_REQUIRE_TIERS": required}
-        argv = [sys.executable, "-m", "pytest", "-p", "pytest_tiers", "-p", "no:cacheprovider", "tests"]
+        argv = [sys.executable, "-m", "pytest", "-p", "pytest_tiers", "-p", "no:cacheprovider", *only.split(), "tests"]
         return subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
 
     return run
@@ -45,6 +45,38 @@ def test_a_required_tier_that_lacks_something_fails(run, tests):
 
 def test_required_tiers_that_ran_whole_pass(run):
     assert run("unit,e2e", unit=PASS, e2e=PASS).returncode == 0
+
+
+def test_a_run_that_is_cut_off_has_told_what_failed(run):
+    cut_off = "import os\ndef test_it(): assert 'seen' == 'wanted'\ndef test_more(): os._exit(3)"
+    ran = run("unit", unit=cut_off)
+    assert ran.returncode == 3
+    assert "test_unit.py::test_it failed (call):" in ran.stdout and "assert 'seen' == 'wanted'" in ran.stdout
+
+
+def test_what_was_left_out_is_counted(run):
+    ran = run("unit", unit=PASS + "\n" + PASS.replace("test_it", "test_long"), only="-k test_it")
+    assert "unit: 1 ran, 0 skipped, 1 left out, 0 s" in ran.stdout
+
+
+def test_whole_stacks_run_beside_the_rest(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from run_tiers import paths, plan_lanes
+
+    assert plan_lanes(["cluster", "unit", "e2e", "contract"]) == {
+        "parts": ("unit", "contract"),
+        "stacks": ("e2e", "cluster"),
+    }
+    assert plan_lanes(["integration"]) == {"parts": ("integration",)}
+    assert paths(("unit", "contract"))[-2:] == ["tests/unit", "tests/contract"]
+
+
+def test_an_unknown_tier_is_refused_in_words():
+    ran = subprocess.run([str(SCRIPTS / "test"), "unti"], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].endswith(
+        "no tier is named unti; there are unit, contract, integration, e2e, cluster"
+    )
 
 
 def test_what_a_plugin_lacks_is_not_missing_on_this_machine(run):
