@@ -19,6 +19,7 @@ from .stand import Stand
 from .waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+STEPS = ("--steps", "50,100", "--hold", "2s", "--limit", "error_rate<=0%")  # a busy machine is slow, which is no matter
 
 
 class StandWithAnother(Stand):
@@ -66,7 +67,7 @@ def test_it_comes_behind_under_load_and_a_tenant_is_moved_through_both(stand: St
         assert stand.nginx().pid == master
         seen = load.count("whole")
         wait_until(lambda: load.count("whole") > seen + 6, 20, "answers come through both")
-        moved = wait_over(stand, migrate(stand, "default", DESTINATION, "--steps", "50,100", "--hold", "2s"))
+        moved = wait_over(stand, migrate(stand, "default", DESTINATION, *STEPS))
         assert (moved.phase, moved.proof) == ("done", ""), "all that was open at its source has ended"
         seen = load.count("whole")
         wait_until(lambda: load.count("whole") > seen + 6, 20, "answers come from where it was moved to")
