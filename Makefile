@@ -1,6 +1,6 @@
 # `make serve` and `make test` are all that a newcomer needs; both set up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-all check bench bench-sim bench-tenants bench-k8s cluster-up cluster-down clean
+.PHONY: help setup serve test test-all check bench bench-sim bench-tenants bench-overload bench-k8s cluster-up cluster-down monitoring clean
 
 STACK ?= examples/quickstart/fs.yaml
 BACKEND ?= ray
@@ -36,6 +36,9 @@ bench-sim: setup ## Measure how fast the policy lab simulates
 
 bench-tenants: setup ## Measure what tenants cost, beside other routers (installs them into the user's cache)
 	@bash -c 'source scripts/index_settings && exec .venv/bin/python -m benchmarks.tenants'
+
+bench-overload: setup ## Measure goodput at 1 to 10 times the capacity, without and with shedding (five minutes)
+	@.venv/bin/python -m benchmarks.overload --svg docs/overload.svg
 
 cluster-up: setup ## Start a real Kubernetes with KEDA and a Gateway here (Linux, root, Go), and print how to reach it
 	@$(CLUSTER) up

@@ -5,9 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from finsight_serve.observability.alerts import alerts
+from finsight_serve.observability.dashboards import dashboards
 from finsight_serve.observability.metrics import METRICS
 from finsight_serve.observability.recording import recordings
+from finsight_serve_nginx.dashboard import DASHBOARD as OF_NGINX_PAGE
+from finsight_serve_nginx.monitoring import ALERTS as OF_NGINX
+from finsight_serve_ray.dashboard import DASHBOARD as OF_RAY_PAGE
 from finsight_serve_ray.monitoring import ALERTS as OF_RAY
+from finsight_serve_vllm.dashboard import DASHBOARD as OF_VLLM_PAGE
 
 PAGE = Path(__file__).parent / "observability.md"
 
@@ -22,7 +27,7 @@ def metrics() -> Iterator[tuple[str, ...]]:
 
 def watched() -> Iterator[tuple[str, ...]]:
     yield "alert", "severity", "after", "it fires where", "runbook"
-    for one in alerts(OF_RAY):
+    for one in alerts((*OF_NGINX, *OF_RAY)):
         expr = one.expr.replace("|", "\\|")
         yield f"`{one.name}`", one.severity, f"{one.for_s} s" if one.for_s else "at once", f"`{expr}`", one.runbook
 
@@ -31,6 +36,12 @@ def recorded() -> Iterator[tuple[str, ...]]:
     yield "rule", "expression"
     for one in recordings():
         yield f"`{one.name}`", f"`{one.expr}`".replace("|", "\\|")
+
+
+def drawn() -> Iterator[tuple[str, ...]]:
+    yield "dashboard", "panels"
+    for one in dashboards((OF_NGINX_PAGE, OF_RAY_PAGE, OF_VLLM_PAGE)):
+        yield one.title, ". ".join(f"{row.title}: {', '.join(panel.title for panel in row.panels)}" for row in one.rows)
 
 
 TABLES: Mapping[str, Callable[[], Iterator[tuple[str, ...]]]] = {

@@ -1,7 +1,7 @@
-"""`python docs/record_benchmark.py FILE [measured|tenants|k8s]`: puts what was measured into its document.
+"""`python docs/record_benchmark.py FILE [measured|tenants|k8s|overload]`: puts what was measured into its document.
 
-FILE is what `python -m benchmarks -o json` (measured), `python -m benchmarks.tenants -o json` (tenants) or
-`python -m benchmarks.k8s -o json` (k8s) printed.
+FILE is what `python -m benchmarks -o json` (measured), `python -m benchmarks.tenants -o json` (tenants),
+`python -m benchmarks.k8s -o json` (k8s) or `python -m benchmarks.overload -o json` (overload) printed.
 """
 
 import json
@@ -16,6 +16,7 @@ DOCUMENTS = {
     "measured": ROOT / "README.md",
     "tenants": ROOT / "docs" / "tenants.md",
     "k8s": ROOT / "docs" / "kubernetes.md",
+    "overload": ROOT / "docs" / "overload.md",
 }
 ABOUT = "about this run"
 

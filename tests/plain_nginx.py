@@ -33,7 +33,7 @@ from finsight_serve.testing.waiting import wait_for
 from finsight_serve_nginx import binary, family
 
 CONF = "nginx.conf"
-EDGES = (Feature.KEYS, Feature.LIMITS, Feature.LEDGER, Feature.OPEN_STREAMS, Feature.SHADOW)
+EDGES = (Feature.KEYS, Feature.LIMITS, Feature.LEDGER, Feature.OPEN_STREAMS, Feature.SHADOW, Feature.SHEDDING)
 
 HEAD = """\
 # {version}

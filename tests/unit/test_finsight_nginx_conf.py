@@ -3,11 +3,13 @@
 Run as a script, this file writes it anew.
 """
 
+import math
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from finsight_serve.controller.routing import TIMES_ITS_TARGET
 from finsight_serve.plugin import Limits, Replica, Route, RouteTable
 from finsight_serve.stack import read_policy
 from finsight_serve_nginx.options import Options
@@ -26,12 +28,18 @@ def rendered() -> dict[str, str]:
         Route(tenant["name"], (f"{n:064x}",), {tenant["deployment"]: 100}, Limits(tenant.get("max_ongoing_requests")))
         for n, tenant in enumerate(stack["tenants"])
     )
+    policies = {one["name"]: read_policy(f"fs.yaml:{one['name']}", EXAMPLE) for one in stack["deployments"]}
     replicas = tuple(
-        Replica(f"{deployment['name']}-{n}", deployment["name"], f"127.0.0.1:{FIRST_REPLICA_PORT + n}", "ready")
-        for deployment in stack["deployments"]
-        for n in range(read_policy(f"fs.yaml:{deployment['name']}", EXAMPLE).max_replicas)
+        Replica(f"{name}-{n}", name, f"127.0.0.1:{FIRST_REPLICA_PORT + n}", "ready")
+        for name, policy in policies.items()
+        for n in range(policy.max_replicas)
     )
-    artefacts = render(RouteTable(routes, replicas), Options.model_validate(options))
+    bounds = {
+        name: math.ceil(TIMES_ITS_TARGET * policy.target_ongoing_requests) * policy.max_replicas
+        for name, policy in policies.items()
+    }
+    table = RouteTable(routes, replicas, max_ongoing_requests=bounds)
+    artefacts = render(table, Options.model_validate(options))
     return {artefact.name: artefact.body for artefact in artefacts}
 
 

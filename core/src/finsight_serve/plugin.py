@@ -53,6 +53,7 @@ class Feature(Enum):
     OPEN_STREAMS = "open_streams"
     SPARES = "spares"  # a request that no replica of its deployment takes is tried on the table's spare
     SHADOW = "shadow"  # a share of the requests can be copied to a socket
+    SHEDDING = "shedding"  # what a deployment has no room for is refused at once, and fairly
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,10 @@ class RouteTable:
     refs: Mapping[str, str] = field(default_factory=dict)  # deployment → native endpoint, as its backend observed it
     spares: Mapping[str, str] = field(default_factory=dict)  # deployment → who may answer what its replicas didn't take
     fronts: bool = False  # the replicas are a load balancer that goes by TENANT_HEADER and answers DEPLOYMENT_HEADER
+    max_ongoing_requests: Mapping[str, int] = field(default_factory=dict)
+    """Deployment → requests in work at it at a time, of all tenants; more are answered 503 with `Retry-After`, at once
+    and without any replica having been asked. One who has none in work gets in beside others who ask for all of it.
+    A deployment that is not named has no bound."""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,14 @@ def test_a_spare_without_an_address_is_none() -> None:
     assert found == ['default "";', '"d:away" "chat";', '"d:chat" "co%20de";', '"d:co%20de" "chat";']
 
 
+def test_a_deployments_bound_stands_by_its_encoded_name() -> None:
+    conf = files(RouteTable(max_ongoing_requests={"co de": 16, "chat": 160}))["nginx.conf"]
+    [found] = blocks(conf, 'map "d:$deployment" $max_ongoing')
+    assert found == ['default "";', '"d:chat" "160";', '"d:co%20de" "16";']
+    with pytest.raises(ValueError, match='deployment "chat": max_ongoing_requests must be above 0, found 0'):
+        files(RouteTable(max_ongoing_requests={"chat": 0}))
+
+
 def test_all_refused_is_no_deployment() -> None:
     tenants = files(RouteTable((Route("a", (sha("a"),), {REFUSED: 100}), Route("b", (sha("b"),), {}))))["tenants.conf"]
     assert set(blocks(tenants, 'map "t:$tenant" $deployment')[0]) <= {'default "";', '"t:a" "";'}

@@ -27,6 +27,22 @@ async def test_first_token_and_pace_take_the_time_that_the_options_say(connect):
         assert 0.09 <= anyio.current_time() - started_s < 1.0
 
 
+async def test_the_pace_slows_with_each_answer_beside_it(connect):
+    async with connect(batch_token_interval_s=0.4) as client:
+        took_s = []
+
+        async def ask() -> None:
+            started_s = anyio.current_time()
+            await client.post("/v1/completions", json={**QUESTION, "max_tokens": 2})
+            took_s.append(anyio.current_time() - started_s)
+
+        await ask()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            tasks.start_soon(ask)
+    assert took_s[0] < 0.4 <= max(took_s[1:])
+
+
 async def test_requests_beyond_max_num_seqs_wait_and_are_all_answered(connect):
     async with connect(max_num_seqs=2, ttft_s=0.05) as client, anyio.create_task_group() as tasks:
         metrics = client._transport.app.metrics

@@ -54,6 +54,10 @@ def of_backend(name: str, state: str, summary: str) -> Mapping[str, str]:
     return {"stack": "s", "backend": name, "state": state, "summary": summary}
 
 
+def shed(values: str) -> Mapping[str, str]:
+    return {f'finsight_shed_requests_total{{{CHAT},tenant="acme"}}': values}
+
+
 def queued(waiting: int, replicas: int) -> Mapping[str, str]:
     return {
         f"finsight_requests_waiting{{{CHAT}}}": steady(waiting),
@@ -126,6 +130,14 @@ CASES = (
     Case("FinSightProbeFailing", "busy is not failing", "2m", probed(ok=1, busy=2, unprobed=1, wrong=0)),
     Case("FinSightBreakerOpen", "open", "1m", breaker("open"), at_chat("The breaker of chat is open", state="open")),
     Case("FinSightBreakerOpen", "tried again", "1m", breaker("half_open")),
+    Case(
+        "FinSightRequestsShed",
+        "one a second",
+        "8m",
+        shed("0+15x40"),
+        {"stack": "s", "deployment": "chat", "summary": "1 requests a second to chat are turned away"},
+    ),
+    Case("FinSightRequestsShed", "none any more", "12m", shed("0+15x10 150x40")),
     Case(
         "FinSightQueueDeep",
         "twenty at each, ten are the target",

@@ -7,6 +7,7 @@ from finsight_serve.domain import Alert
 from finsight_serve.observability.alerts import alerts
 from finsight_serve.observability.prometheus import Found, render
 from finsight_serve.observability.recording import recordings
+from finsight_serve_nginx.monitoring import ALERTS as OF_NGINX
 from finsight_serve_ray.monitoring import ALERTS, scrape_jobs
 
 
@@ -29,7 +30,7 @@ def prometheus() -> str:
 
 @pytest.fixture(scope="session")
 def every_alert() -> tuple[Alert, ...]:
-    return alerts(ALERTS)
+    return alerts((*OF_NGINX, *ALERTS))
 
 
 @pytest.fixture(scope="session")

@@ -216,6 +216,7 @@ def with_chat(lines: str) -> str:
         (SMALL + "  - {name: chat, model: n}", "fs.yaml:5: deployments[1].name: two deployments are named chat, first in line 3"),
         (SMALL + "tenants: [{name: t, deployment: chat}, {name: t, deployment: chat}]", "fs.yaml:5: tenants[1].name: two tenants are named t, first in line 5"),
         (SMALL + "tenants:\n  - name: t\n    deployment: chap", "fs.yaml:7: tenants[0].deployment: no deployment is named chap; did you mean chat?"),
+        (SMALL + "    max_ongoing_requests: -1\n", "fs.yaml:5: deployments[0].max_ongoing_requests: must be greater than or equal to 0, found -1"),
         (SMALL + "tenants: [{name: t, deployment: chat, max_ongoing_requests: 0}]", "fs.yaml:5: tenants[0].max_ongoing_requests: must be greater than or equal to 1, found 0"),
         (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: 0}]", "fs.yaml:5: tenants[0].requests_per_s: must be greater than 0, found 0"),
         (SMALL + "tenants: [{name: t, deployment: chat, requests_per_s: 1000001}]", "fs.yaml:5: tenants[0].requests_per_s: must be less than or equal to 1000000, found 1000001"),

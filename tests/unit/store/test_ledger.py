@@ -173,6 +173,16 @@ async def test_a_window_leaves_out_whom_the_deployment_did_not_fail(ledger: Ledg
     assert ledger.window("chat", NOON_S) == ledger.figures("acme", ["chat"]) == expected
 
 
+async def test_who_found_no_room_says_nothing_of_the_answers_but_was_not_answered(ledger: Ledger) -> None:
+    """So a breaker stays closed however many there are, and a migration that fills its destination is told of them."""
+    shed = [request(f"s{n}", outcome="failed", status=503, replica="", ttft_s=None) for n in range(30)]
+    down = request("down", outcome="failed", status=502, replica="", ttft_s=None)  # all were tried lately, in vain
+    await ledger.add([request("whole"), down, *shed])
+    window, figures = ledger.window("chat", NOON_S), ledger.figures("acme", ["chat"])
+    assert (window.requests, window.failed) == (2, 1)
+    assert (figures.requests, figures.failed) == (32, 31)
+
+
 async def test_who_gave_up_before_the_first_byte_waited_so_long_at_least(ledger: Ledger) -> None:
     gone: dict[str, Any] = {"outcome": "client_closed", "status": 499}
     await ledger.add(
@@ -211,7 +221,7 @@ async def test_which_of_two_that_end_together_is_the_newest_does_not_depend_on_t
 def test_whatever_a_ledger_holds_its_figures_are_what_its_rows_say(rows: list[Request]) -> None:
     with TemporaryDirectory() as folder:
         ledger = filled(Path(folder), rows)
-        at_chat = [row for row in rows if row.deployment == "chat"]
+        at_chat = [row for row in rows if row.deployment == "chat" and (row.replica or row.status != 503)]
         assert ledger.window("chat", NOON_S - 1) == ledgers.figures_of(at_chat)
         at_both = [row for row in rows if row.tenant == "acme" and row.deployment and row.route_version >= 1]
         figures = ledger.figures("acme", ["chat", "other"], from_version=1)

@@ -16,7 +16,7 @@ def differences(old: Stack, new: Stack) -> Iterator[str]:
 
 
 def obstacles(old: Stack, new: Stack) -> Iterator[str]:
-    """Every difference that is more than a policy, a health or breaker rule, or a tenant's limit."""
+    """Every difference that is more than a policy, a health or breaker rule, or a limit."""
     yield from differences(_skeleton(old), _skeleton(new))
 
 
@@ -35,7 +35,10 @@ def _skeleton(stack: Stack) -> Stack:
         stack,
         health=HealthRules(),
         breaker=BreakerRules(),
-        deployments=tuple(replace(deployment, policy=AutoscalingPolicy()) for deployment in stack.deployments),
+        deployments=tuple(
+            replace(deployment, policy=AutoscalingPolicy(), max_ongoing_requests=None)
+            for deployment in stack.deployments
+        ),
         tenants=tuple(Tenant(tenant.name, tenant.deployment) for tenant in stack.tenants),
     )
 

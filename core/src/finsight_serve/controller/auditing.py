@@ -123,6 +123,9 @@ def _deployment(subject: str, old: Deployment | None, new: Deployment | None) ->
     elif old.engine.options != new.engine.options:
         yield _Change("deployment_changed", subject, f"{was}, earlier options", f"{now}, other options")
     yield from _fields("policy_changed", subject, old.policy, new.policy)
+    if old.max_ongoing_requests != new.max_ongoing_requests:
+        was, now = (f"max_ongoing_requests {_say(one.max_ongoing_requests)}" for one in (old, new))
+        yield _Change("deployment_changed", subject, was, now)
 
 
 def _describe_deployment(deployment: Deployment | None) -> str:

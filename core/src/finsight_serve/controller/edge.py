@@ -4,7 +4,7 @@ client → edge (keys, limits, ledger) → inner (the deployment by tenant, the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -149,7 +149,15 @@ def edge_table(table: RouteTable, address: str) -> RouteTable:
         refs={},
         spares={},
         fronts=True,
+        max_ongoing_requests=_bounds(places, table.max_ongoing_requests),
     )
+
+
+def _bounds(places: Iterable[str], bounds: Mapping[str, int]) -> Mapping[str, int]:
+    """Where it may be any of several deployments, there is as much room as all of them have together."""
+    members = {place: place.split(EITHER) for place in places}
+    bounded = {place: names for place, names in members.items() if all(name in bounds for name in names)}
+    return {place: sum(bounds[name] for name in names) for place, names in bounded.items()}
 
 
 def _edge_weights(route: Route) -> Mapping[str, int]:
@@ -162,8 +170,9 @@ def _edge_weights(route: Route) -> Mapping[str, int]:
 
 
 def inner_table(table: RouteTable) -> RouteTable:
-    """Without what is the edge's: keys, limits, copies, refused shares; and without spares."""
-    return replace(table, routes=tuple(map(_inner_route, table.routes)), upstream_keys={}, shadow_socket="", spares={})
+    """Without what is the edge's: keys, limits, copies, refused shares, bounds; and without spares."""
+    routes = tuple(map(_inner_route, table.routes))
+    return replace(table, routes=routes, upstream_keys={}, shadow_socket="", spares={}, max_ongoing_requests={})
 
 
 def _inner_route(route: Route) -> Route:

@@ -1,6 +1,8 @@
 """The route table: what each tenant was assigned, what it is being moved to, and what can answer now. Pure."""
 
-from collections.abc import Collection, Mapping
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from ..domain.migration import Migration, weights
 from ..domain.routing import WHOLE, overlay
@@ -12,6 +14,13 @@ from .state import LOAD_BALANCER, Durable, State
 from .tenancy import tenants
 
 CHANGES_SHOWN = 5
+TIMES_ITS_TARGET = 8
+"""What a replica may have in work at most, by how much it should have.
+
+An engine that gets no faster beyond its target then answers after eight times as long as at its target (Little's law):
+more would wait for what nobody waits for. And the autoscaler sees a load by which even half its steps, with a factor
+of 0.5, go to more than four times as many replicas; Ray's own default for a replica is as many.
+"""
 
 
 def route_table(state: State) -> RouteTable:
@@ -32,6 +41,7 @@ def route_table(state: State) -> RouteTable:
         state.shadow_socket if any(map(_shadow_percent, moving.values())) else "",
         _refs(state, durable.stack),
         _spares(durable, durable.stack, admits),
+        max_ongoing_requests=_max_ongoing_requests(durable, durable.stack, replicas),
     )
 
 
@@ -139,6 +149,20 @@ def _spares(durable: Durable, stack: Stack, admits: Mapping[str, int]) -> Mappin
         others = [o for o in willing if o.name != deployment.name and durable.served_models[o.name] == model]
         if others and admits[deployment.name]:
             found[deployment.name] = min(others, key=lambda other: other.backend == deployment.backend).name
+    return found
+
+
+def _max_ongoing_requests(durable: Durable, stack: Stack, replicas: Sequence[Replica]) -> Mapping[str, int]:
+    """By deployment, for all its ready replicas together. One without any takes nothing anyway."""
+    ready = Counter(replica.deployment for replica in replicas)
+    found = {}
+    for deployment in stack.deployments:
+        policy = durable.policies_in_force.get(deployment.name, deployment.policy)
+        each = deployment.max_ongoing_requests
+        if each is None:
+            each = math.ceil(TIMES_ITS_TARGET * policy.target_ongoing_requests)
+        if each and ready[deployment.name]:
+            found[deployment.name] = each * ready[deployment.name]
     return found
 
 

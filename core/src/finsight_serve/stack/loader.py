@@ -58,7 +58,14 @@ def load_stack(
 
 def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
     deployments = tuple(
-        Deployment(entry.name, entry.model, plugins.engines[index], plugins.backend_of[index], entry.policy)
+        Deployment(
+            entry.name,
+            entry.model,
+            plugins.engines[index],
+            plugins.backend_of[index],
+            entry.policy,
+            entry.max_ongoing_requests,
+        )
         for index, entry in enumerate(model.deployments)
     )
     tenants = tuple(Tenant(**entry.model_dump()) for entry in model.tenants)

@@ -22,6 +22,7 @@ class Deployment:
     engine: PluginRef
     backend: str  # a key of Stack.backends
     policy: AutoscalingPolicy
+    max_ongoing_requests: int | None = None  # at each ready replica; None: by the policy's target; 0: no bound
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,8 @@ def _where(selection: Selection, *conditions: str) -> tuple[str, list[Any]]:
 JUDGED = """CASE outcome WHEN 'client_closed' THEN replica <> '' AND ttft_s IS NULL AND duration_s IS NOT NULL
              WHEN 'unknown' THEN 0 ELSE NOT (replica = '' AND status BETWEEN 400 AND 499) END"""
 """Somebody saw the end, and it was neither turned away at the edge nor closed by a client who had had a part of it."""
+REFUSED_FOR_WANT = "replica = '' AND status = 503"
+"""Of a replica or of room: answered by the load balancer itself, whatever the deployment's answers are like."""
 SEEN = """ended_s,
           CASE WHEN outcome = 'client_closed' THEN 'given_up'
                WHEN outcome = 'complete' AND status BETWEEN 400 AND 499 THEN 'refused' ELSE outcome END,
@@ -184,7 +186,8 @@ Seen = tuple[float, str, float | None]
 def select_window(db: sqlite3.Connection, deployment: str, ended_after_s: float, began_after_s: float) -> Figures:
     seen: list[Seen] = db.execute(
         f"""SELECT {SEEN} FROM request
-            WHERE deployment = ? AND ended_s > ? AND started_s > ? AND {JUDGED} ORDER BY ended_s DESC LIMIT ?""",
+            WHERE deployment = ? AND ended_s > ? AND started_s > ? AND {JUDGED} AND NOT ({REFUSED_FOR_WANT})
+            ORDER BY ended_s DESC LIMIT ?""",
         (deployment, ended_after_s, began_after_s, NEWEST_ROWS),
     ).fetchall()
     kinds = Counter(kind for _, kind, _ in seen)

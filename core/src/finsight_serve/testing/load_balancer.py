@@ -1,8 +1,10 @@
 """What every load balancer must fulfil. An outsider subclasses it and overrides `plugin` and `options`."""
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import anyio
@@ -15,6 +17,8 @@ from .balancing import DEPLOYMENT, PATH, TENANT, UPSTREAM_KEY, answer_with, ask,
 from .real_env import find_free_port
 from .tenancy import TenancyConformance
 from .waiting import snapshot_when, wait_for
+
+NEIGHBOUR, NEIGHBOUR_KEY = "neighbour", "a-neighbours-key"
 
 
 class LoadBalancerConformance(TenancyConformance):
@@ -164,6 +168,30 @@ class LoadBalancerConformance(TenancyConformance):
             assert held.status_code == 200
             assert (await ask(balancer)).status_code == 429
         await wait_for(lambda: answer_with(balancer, 200), what="room after the stream has ended")
+
+    @pytest.mark.anyio
+    async def test_what_a_deployment_has_no_room_for_is_503_with_retry_after(
+        self, plugin: type[Any], balancer: LoadBalancer, replicas: tuple[Replica, ...]
+    ) -> None:
+        """Whoever asks for all of it leaves room for one who asks for little."""
+        self.skip_if_lacking(plugin, Feature.SHEDDING)
+        bound = 6
+        many = table(*replicas)
+        few = replace(many.routes[0], tenant=NEIGHBOUR, key_sha256=(sha256(NEIGHBOUR_KEY.encode()).hexdigest(),))
+        bounded = replace(many, routes=(*many.routes, few), max_ongoing_requests={DEPLOYMENT: bound})
+        await balancer.apply(balancer.compile(bounded))
+        async with AsyncExitStack() as held, client(balancer) as http, client(balancer, NEIGHBOUR_KEY) as neighbour:
+
+            async def hold(by: httpx.AsyncClient) -> int:
+                stream = by.stream("POST", PATH, json={"hold": True})
+                return (await held.enter_async_context(stream)).status_code
+
+            statuses = [await hold(http) for _ in range(2 * bound)]
+            assert 1 <= statuses.count(200) < bound and set(statuses) == {200, 503}
+            shed = await ask(balancer)
+            assert (shed.status_code, "retry-after" in shed.headers) == (503, True)
+            assert await hold(neighbour) == 200
+        await wait_for(lambda: answer_with(balancer, 200), what="room after the streams have ended")
 
     @pytest.mark.anyio
     async def test_ledger_has_each_request(

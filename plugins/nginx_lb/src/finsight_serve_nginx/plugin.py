@@ -8,14 +8,16 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
-from finsight_serve.domain import ScrapeJob
+from finsight_serve.domain import Alert, Dashboard, ScrapeJob
 from finsight_serve.env import Env
-from finsight_serve.plugin import ApplyError, Artefact, Feature, Observed, Plan, Problem, Request, RouteTable
+from finsight_serve.plugin import ApplyError, Artefact, Feature, Observed, Plan, Problem, Request, RouteTable, Scratch
 
 from . import binary
 from .configurations import Configurations, version_of
 from .control import Control
+from .dashboard import DASHBOARD
 from .ledger import Ledger
+from .monitoring import ALERTS
 from .options import Options as NginxOptions
 from .options import endpoint_url, scrape_target
 from .render import decode, render
@@ -31,6 +33,8 @@ class NginxLoadBalancer:
     name: ClassVar[str] = "nginx"
     Options: ClassVar[type[BaseModel]] = NginxOptions
     lacks: ClassVar[Mapping[Feature, str]] = {}
+    alerts: ClassVar[Sequence[Alert]] = ALERTS
+    dashboards: ClassVar[Sequence[Dashboard]] = (DASHBOARD,)
     on_this_machine = True
 
     def __init__(self, options: NginxOptions, env: Env) -> None:

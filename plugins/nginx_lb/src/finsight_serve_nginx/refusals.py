@@ -26,6 +26,7 @@ def refusals(max_body_size_bytes: int, retry_after_s: int) -> tuple[Refusal, ...
     rate = "Rate limit reached: too many requests per second."
     tokens = "Rate limit reached: too many tokens per minute."
     too_large = f"The request body is larger than {max_body_size_bytes} bytes."
+    overloaded = "The deployment has as many requests in work as it can answer in good time."
     return (
         Refusal("malformed", 400, "The HTTP request could not be understood.", invalid, "bad_request"),
         Refusal("unauthorized", 401, "The API key is missing or unknown.", invalid, "invalid_api_key"),
@@ -36,5 +37,6 @@ def refusals(max_body_size_bytes: int, retry_after_s: int) -> tuple[Refusal, ...
         Refusal("tokens", 429, tokens, "tokens", limit, exactly),
         Refusal("bad_gateway", 502, "The replicas did not answer.", server, "bad_gateway", soon),
         Refusal("unavailable", 503, "No replica is ready.", server, "service_unavailable", soon),
+        Refusal("overloaded", 503, overloaded, server, "overloaded", soon),
         Refusal("timeout", 504, "The replicas did not answer in time.", server, "timeout", soon),
     )

@@ -14,7 +14,7 @@ from .options import Options
 from .refusals import refusals
 from .validation import check
 
-SCRIPTS = ("endpoint.js", "admission.js", "allowance.js", "answer.js", "control.js")
+SCRIPTS = ("endpoint.js", "admission.js", "allowance.js", "held.js", "room.js", "answer.js", "control.js")
 METRICS_SCRIPT = "metrics.js"
 
 
@@ -92,6 +92,10 @@ def _main(table: RouteTable, options: Options) -> dict[str, Any]:
         "metrics_listen": options.metrics_listen,
         "retry_after_s": options.retry_after_s,
         "fronts": table.fronts,
+        "bounds": [
+            {"deployment": encode(name), "max_ongoing": bound}
+            for name, bound in sorted(table.max_ongoing_requests.items())
+        ],
         "spares": [
             {"deployment": encode(name), "spare": encode(spare)}
             for name, spare in sorted(table.spares.items())

@@ -32,9 +32,16 @@ def check(table: RouteTable) -> None:
     for replica in table.replicas:
         if not ADDRESS.fullmatch(replica.address):
             raise ValueError(f"replica {json.dumps(replica.id)}: no host:port, found {json.dumps(replica.address)}")
-    for deployment, secret in table.upstream_keys.items():
+    _check_deployments(table)
+
+
+def _check_deployments(table: RouteTable) -> None:
+    for name, bound in table.max_ongoing_requests.items():
+        if bound < 1:
+            raise ValueError(f"deployment {json.dumps(name)}: max_ongoing_requests must be above 0, found {bound}")
+    for name, secret in table.upstream_keys.items():
         if not TOKENS.fullmatch(secret):
-            raise ValueError(f"deployment {json.dumps(deployment)}: its upstream key is no bearer token (RFC 6750)")
+            raise ValueError(f"deployment {json.dumps(name)}: its upstream key is no bearer token (RFC 6750)")
 
 
 def _check_limits(limits: Limits, where: str) -> None:

@@ -28,6 +28,9 @@ class Faults(BaseModel):
 class Options(Faults):
     ttft_s: float = Field(0.0, ge=0, description="time to first token, in seconds")
     token_interval_s: float = Field(0.0, ge=0, description="time per further output token, in seconds")
+    batch_token_interval_s: float = Field(
+        0.0, ge=0, description="added to it for each other answer under way, as in a larger batch; in seconds"
+    )
     output_tokens: int = Field(16, ge=1, description="length of an answer where the request has no max_tokens")
     max_num_seqs: int = Field(256, ge=1, description="answers generated at the same time; further requests wait")
     load_s: float = Field(0.0, ge=0, description="time until the model is loaded, in seconds")

@@ -40,6 +40,7 @@ class GatewayLoadBalancer:
         Feature.LEDGER: "each Gateway's controller logs in a way of its own",
         Feature.OPEN_STREAMS: "a Gateway does not tell how many streams it holds",
         Feature.SPARES: "a route's weights know no backend that is asked only where another failed",
+        Feature.SHEDDING: "the Gateway API has no bound on the requests that a Service has in work",
         Feature.SHADOW: "a Gateway copies requests to Services only, not to a socket of this machine",
     }
     on_this_machine = False

@@ -1,6 +1,8 @@
 // Who calls, and may it go on.
 import crypto from 'crypto';
 import allowance from 'allowance.js';
+import held from 'held.js';
+import room from 'room.js';
 
 var MINUTE_MS = 60000;
 var COUNTED_OUT = '{"counted_out":true,';
@@ -23,15 +25,13 @@ function admission(r) {
         return 'unauthorized';
     }
     if (!v.upstream_group) {
-        if (ngx.shared.refused) {  // where it is counted
-            ngx.shared.refused.incr(tenant + ' ' + v.assigned, 1, 0);
-        }
+        note(ngx.shared.refused, tenant, v.assigned);
         return 'unavailable';
     }
     var text = v.limits;
     if (!text) {
         count_in(v, tenant);
-        return '';
+        return v.max_ongoing ? shed_unless_room(v, tenant) : '';
     }
     var numbers = text.split(',');  // '-' becomes NaN: over no limit, and no rate
     return admit(v, tenant, Number(numbers[0]), 1000 / numbers[1], numbers[2] > 0);
@@ -58,10 +58,31 @@ function admit(v, tenant, max_ongoing_requests, interval_ms, counts_tokens) {
         release(v, tenant);
         return 'limited';
     }
+    if (v.max_ongoing && shed_unless_room(v, tenant)) {
+        return 'overloaded';
+    }
     if (interval_ms > 0) {
         allowance.owe('r:' + tenant, paid_at_ms);
     }
     return '';
+}
+
+// It is counted in already: of two that come at the same moment both see the other, and none slips through.
+function shed_unless_room(v, tenant) {
+    var others = held.count(v.deployment) - 1;
+    if (room.admits(Number(v.max_ongoing), others, held.count(v.deployment, tenant) - 1)) {
+        return '';
+    }
+    release(v, tenant);
+    note(ngx.shared.shed, tenant, v.deployment);
+    return 'overloaded';
+}
+
+// There is no such dictionary where nobody asks for metrics.
+function note(counters, tenant, deployment) {
+    if (counters) {
+        counters.incr(tenant + ' ' + deployment, 1, 0);
+    }
 }
 
 function refuse(v, page, wait_ms) {
@@ -72,6 +93,7 @@ function refuse(v, page, wait_ms) {
 // Written before it is counted: a worker that dies in between loosens the limit by one instead of tightening it.
 function count_in(v, tenant) {
     ngx.shared.open.set(v.request_id, v.open_entry);
+    held.add(v.deployment, tenant);
     return ngx.shared.ongoing.incr(tenant, 1, 0);
 }
 
@@ -79,17 +101,30 @@ function count_in(v, tenant) {
 function release(v, tenant) {
     var entry = ngx.shared.open.pop(v.request_id);
     if (entry !== undefined && !entry.startsWith(COUNTED_OUT)) {
-        ngx.shared.ongoing.incr(tenant, -1, 0);
+        count_down(tenant, JSON.parse(entry).held_by);
     }
 }
 
-// Once the request turns out to be elsewhere than where it was sent first.
-function place(v, deployment) {
+function count_down(tenant, deployment) {
+    ngx.shared.ongoing.incr(tenant, -1, 0);
+    held.drop(deployment, tenant);
+}
+
+// Once the request turns out to be elsewhere than where it was sent first. `holds`: it takes up room there from now on,
+// which it left here; a load balancer behind has been given room by its own name, wherever it sends a request.
+function place(v, deployment, holds) {
     var entry = ngx.shared.open.get(v.request_id);
     if (entry !== undefined && deployment !== v.deployment) {
         entry = JSON.parse(entry);
         entry.deployment = deployment;
+        if (holds) {
+            held.drop(entry.held_by, v.tenant);
+            entry.held_by = deployment;
+        }
         ngx.shared.open.set(v.request_id, JSON.stringify(entry));
+        if (holds) {
+            held.add(deployment, v.tenant);
+        }
     }
 }
 
@@ -99,7 +134,7 @@ function count_out(v) {
     var entry = ngx.shared.open.get(v.request_id);
     if (entry !== undefined && !entry.startsWith(COUNTED_OUT)) {
         ngx.shared.open.set(v.request_id, COUNTED_OUT + entry.slice(1));
-        ngx.shared.ongoing.incr(v.tenant, -1, 0);
+        count_down(v.tenant, JSON.parse(entry).held_by);
     }
 }
 

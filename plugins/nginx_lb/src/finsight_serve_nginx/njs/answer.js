@@ -39,7 +39,7 @@ function pass(r, data, flags) {
 function end(r, answer) {
     var v = r.variables;
     answer.passed = '1';
-    if (v.shadow || v.limits) {
+    if (v.shadow || v.limits || v.max_ongoing) {
         admission.count_out(v);
     }
 }

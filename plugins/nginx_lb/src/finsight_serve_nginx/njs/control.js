@@ -1,4 +1,6 @@
 // What the plugin asks over the unix socket.
+import held from 'held.js';
+
 var EVERY = 1000000;  // items() stops at 1024 by default
 
 function list(r) {
@@ -15,6 +17,7 @@ function sweep(r) {
         var entry = JSON.parse(ngx.shared.open.pop(id) || 'null');
         if (entry && !entry.counted_out) {
             ngx.shared.ongoing.incr(entry.tenant, -1, 0);
+            held.drop(entry.held_by, entry.tenant);
         }
     });
     r.return(200, '');

@@ -12,13 +12,13 @@ function place(r) {
         r.status = UNAVAILABLE;
         r.headersOut['Retry-After'] = v.retry_after_s;
     }
-    admission.place(v, v.placed_at);
+    admission.place(v, v.placed_at, false);
 }
 
 // Who takes a request over that its own deployment's replicas did not.
 function spare_of(r) {
     var v = r.variables;
-    admission.place(v, v.spare);
+    admission.place(v, v.spare, true);
     return v.spare;
 }
 

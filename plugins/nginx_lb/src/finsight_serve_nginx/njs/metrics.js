@@ -8,7 +8,9 @@ function show(r) {
     r.return(200,
         family('finsight_ongoing_requests', 'gauge', 'Requests that were let through and have not ended.', ongoing())
         + family('finsight_refused_requests_total', 'counter', 'Requests answered 503 because no replica was ready.',
-            refused()));
+            counted(ngx.shared.refused))
+        + family('finsight_shed_requests_total', 'counter',
+            'Requests answered 503 because the deployment had as many in work as it may.', counted(ngx.shared.shed)));
 }
 
 function ongoing() {
@@ -22,9 +24,9 @@ function ongoing() {
     return counts;
 }
 
-function refused() {
+function counted(dictionary) {
     var counts = zeros();
-    ngx.shared.refused.items(EVERY).forEach(function (item) {
+    dictionary.items(EVERY).forEach(function (item) {
         add(counts, item[0], item[1]);
     });
     return counts;
