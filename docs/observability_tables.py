@@ -48,6 +48,7 @@ TABLES: Mapping[str, Callable[[], Iterator[tuple[str, ...]]]] = {
     "metrics": metrics,
     "alerts": watched,
     "recording": recorded,
+    "dashboards": drawn,
 }
 
 

@@ -1,5 +1,6 @@
 """A stack watched by a real Prometheus, with the files that `fs plan -o prometheus` wrote for it."""
 
+import json
 import shutil
 import signal
 import socket
@@ -16,7 +17,8 @@ from ruamel.yaml import YAML
 
 from finsight_serve.testing.real_env import find_free_port
 
-from .stand import Stand
+from .drawn import assert_all_is_drawn
+from .stand import MODEL, Stand
 from .waiting import wait_until
 
 FAST = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -27,9 +29,10 @@ JOBS = {"finsight-controller", "finsight-engines", "finsight-nginx"}
 @dataclass(frozen=True)
 class Prometheus:
     url: str
+    http: httpx.Client
 
     def get(self, path: str, **params: str) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=params, timeout=5, trust_env=False)
+        answer = self.http.get(f"{self.url}/api/v1/{path}", params=params)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
@@ -38,7 +41,7 @@ class Prometheus:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", timeout=2, trust_env=False).is_success
+            return self.http.get(f"{self.url}/-/ready").is_success
         except httpx.TransportError:
             return False
 
@@ -65,18 +68,32 @@ def running(folder: Path) -> Iterator[Prometheus]:
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         try:
-            found = Prometheus(f"http://127.0.0.1:{port}")
-            wait_until(found.is_ready, 30, "Prometheus is ready")
-            yield found
+            with httpx.Client(timeout=5, trust_env=False) as http:
+                found = Prometheus(f"http://127.0.0.1:{port}", http)
+                wait_until(found.is_ready, 30, "Prometheus is ready")
+                yield found
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
 
 
+AT_NIGHT = {"days": ["mon"], "start": "22:00", "end": "23:00", "timezone": "UTC"}
+NIGHTLY = {"name": "night", "weekly": AT_NIGHT, "min_replicas": 2}
+
+
+def deployment(name: str, **policy: Any) -> Mapping[str, Any]:
+    bounds = {"min_replicas": 1, "max_replicas": 2}
+    return {"name": name, "model": MODEL, "engine": "sim", "policy": {**bounds, **policy}}
+
+
 @pytest.fixture
 def watched(stand: Stand) -> Iterator[tuple[Stand, Prometheus]]:
     ports = {name: f"127.0.0.1:{find_free_port()}" for name in ("controller", "nginx")}
-    stand.write(metrics={"listen": ports["controller"]}, balancer={"metrics_listen": ports["nginx"]})
+    stand.write(
+        metrics={"listen": ports["controller"]},
+        balancer={"metrics_listen": ports["nginx"]},
+        deployments=[deployment("chat", slo={"p99_ttft_s": 60}, schedule=[NIGHTLY]), deployment("code")],
+    )
     stand.serve()
     folder = stand.folder / "prometheus"
     done = stand.fs("plan", "-o", "prometheus", "--to", str(folder))
@@ -97,7 +114,8 @@ def test_everything_is_scraped_recorded_and_watched(watched: tuple[Stand, Promet
         return {labels["job"] for labels, _ in up} == JOBS and all(value == 1 for _, value in up)
 
     wait_until(all_are_up, 60, "every target is up")
-    (engine,) = prometheus.ask("vllm:num_requests_running")
+    running = 'vllm:num_requests_running{deployment="chat"}'
+    engine, *_ = wait_until(lambda: prometheus.ask(running), 30, "the engine of each deployment is found")
     assert (engine[0]["deployment"], engine[0]["stack"]) == ("chat", "stand")
 
     client = stand.client()
@@ -117,6 +135,9 @@ def test_everything_is_scraped_recorded_and_watched(watched: tuple[Stand, Promet
         lambda: prometheus.ask("stack:finsight_requests_errors:ratio_rate5m"), 30, "the ratio of errors is recorded"
     )
     assert [value for _, value in ratio] == [0.0]
+    done = stand.fs("migrate", "default", "--to", "code", "--hold", "1h", "--yes", "--detach")
+    assert done.returncode == 0, done.stderr
+    assert_all_is_drawn(stand, prometheus)
     assert prometheus.firing() == set()
 
 
@@ -141,9 +162,13 @@ def pending(prometheus: Prometheus) -> set[str]:
     return {one["labels"]["alertname"] for one in prometheus.get("alerts")["alerts"]}
 
 
-def test_nothing_listens_unless_it_is_asked_for(stand: Stand) -> None:
+def test_nothing_listens_unless_it_is_asked_for(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FS_LOG_FORMAT", "json")
     stand.write()
     stand.serve()
+    logged = [json.loads(line) for line in stand.serving.output.splitlines() if line.startswith("{")]
+    assert {"stack_chosen", "replica_ready", "applied"} <= {one.get("event") for one in logged}
+    assert all(one["time"] and one["message"] for one in logged)
     client = httpx.Client(transport=httpx.HTTPTransport(uds=str(stand.state / "controller.sock")), trust_env=False)
     with client:
         assert "finsight_replicas{" in client.get("http://controller/metrics").text

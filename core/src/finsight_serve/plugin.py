@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import pluggy
 
-from .domain import Alert, AutoscalingPolicy, Event, ScrapeJob, routing
-from .env import Env
+from .domain import Alert, AutoscalingPolicy, Dashboard, Event, ScrapeJob, routing
+from .env import Env, ProcessId
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -258,6 +258,7 @@ class ControllerHost:
     stack: str  # its name
     port: int  # where its load balancer listens
     host: str = ""  # the name by which clients reach it; "": any
+    metrics_port: int = 0  # where Prometheus reads the controller; 0: nowhere
 
 
 class Exporter(Protocol):
@@ -283,9 +284,13 @@ class Adopter(Protocol):
 
 
 class Monitored(Protocol):
-    """A plugin that Prometheus can read at a place of its own; each of the two is asked for by attribute."""
+    """A plugin that Prometheus can read at a place of its own; each of the three is asked for by attribute.
+
+    An engine is read by way of the controller, and may have dashboards alone.
+    """
 
     alerts: ClassVar[Sequence[Alert]]  # by series that are its own; a backend's bear the labels `stack` and `backend`
+    dashboards: ClassVar[Sequence[Dashboard]]  # of the same; an engine's bear `stack`, `deployment` and `replica`
 
     def scrape_jobs(self) -> Sequence[ScrapeJob]:
         """Where its processes are, or would be, read. Starts and changes nothing."""

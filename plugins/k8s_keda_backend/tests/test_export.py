@@ -191,6 +191,29 @@ def test_requests_come_by_the_ingress_to_the_load_balancer(controller: Mapping[s
     assert container["ports"] == [{"name": "http", "containerPort": 8000}]
 
 
+def test_prometheus_reads_the_controller_where_it_has_a_port_for_it(tmp_path: Path) -> None:
+    plugin = K8sKeda(Options(namespace="models", pod_monitor=True, scrape_interval_s=5), make_env(tmp_path, "me"))
+    found = kinds(plugin.export(Plan(()), "yaml", replace(HOST, metrics_port=9464))[""])
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "metrics", "containerPort": 9464} in container["ports"]
+    assert {"name": "metrics", "port": 9464, "targetPort": "metrics"} in found["Service"]["spec"]["ports"]
+    monitor = found["PodMonitor"]["spec"]
+    assert (
+        monitor["selector"]["matchLabels"].items()
+        <= found["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
+    )
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["interval"]) == ("metrics", "5s")
+    labels = {one["targetLabel"]: one["replacement"] for one in endpoint["relabelings"]}
+    assert labels == {"job": "finsight-controller", "stack": "shop"}
+
+
+@pytest.mark.parametrize(("monitored", "port"), [(True, 0), (False, 9464)])
+def test_nobody_is_told_to_read_what_is_not_there_or_not_asked_for(tmp_path: Path, monitored: bool, port: int) -> None:
+    plugin = K8sKeda(Options(pod_monitor=monitored), make_env(tmp_path, "me"))
+    assert "PodMonitor" not in kinds(plugin.export(Plan(()), "yaml", replace(HOST, metrics_port=port))[""])
+
+
 def test_without_a_name_there_is_no_certificate(plugin: K8sKeda) -> None:
     found = kinds(plugin.export(Plan(()), "yaml", ControllerHost("fs:1", STACK_FILE, "shop", 8000))[""])
     assert "tls" not in found["Ingress"]["spec"] and "host" not in found["Ingress"]["spec"]["rules"][0]

@@ -92,7 +92,9 @@ def test_replicas_have_no_token() -> None:
 
 def test_prometheus_is_told_how_to_scrape() -> None:
     (plain,) = render(pod_monitor=True, scrape_interval_s=5)["PodMonitor"]["spec"]["podMetricsEndpoints"]
-    assert plain == {"port": "http", "path": "/metrics", "interval": "5s"}
+    assert (plain["port"], plain["path"], plain["interval"]) == ("http", "/metrics", "5s")
+    assert [one["targetLabel"] for one in plain["relabelings"]] == ["deployment", "replica"]
+    assert "authorization" not in plain
     (keyed,) = render(pod_monitor=True, metrics_key_secret="s")["PodMonitor"]["spec"]["podMetricsEndpoints"]
     assert keyed["authorization"] == {"type": "Bearer", "credentials": {"name": "s", "key": "key"}}
 

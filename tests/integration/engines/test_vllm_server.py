@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from finsight_serve_vllm.dashboard import DASHBOARD
 from finsight_serve_vllm.vllm_engine import SIGNALS, VllmEngine
 
 from .server import KEY, Server, ended, started, until
@@ -55,6 +57,13 @@ def test_it_streams_the_same_answer_with_its_usage(client: openai.OpenAI) -> Non
     assert last.usage is not None
     assert last.usage.completion_tokens == whole.usage.completion_tokens
     assert len(parts) >= whole.usage.completion_tokens
+
+
+def test_everything_that_is_drawn_is_told(server: Server) -> None:
+    drawn = {name for query in DASHBOARD.queries for name in re.findall(r"vllm:\w+", query.expr)}
+    with server.connect() as http:
+        families = text_string_to_metric_families(http.get("/metrics").text)
+    assert drawn - {sample.name for family in families for sample in family.samples} == set()
 
 
 def test_completions_and_the_model_list(client: openai.OpenAI) -> None:

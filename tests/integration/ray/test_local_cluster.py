@@ -1,6 +1,7 @@
 """The plugin over a real local Ray cluster. The tests of this module share it, in this order."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from finsight_serve.plugin import Observed, Replica
 from finsight_serve.processes import SystemProcesses
 from finsight_serve.testing import make_env, wait_for
 from finsight_serve_ray import node
+from finsight_serve_ray.dashboard import DASHBOARD
 from finsight_serve_ray.monitoring import HEARTBEAT
 from finsight_serve_ray.options import Options
 from finsight_serve_ray.ray_serve import RayServe
@@ -81,23 +83,38 @@ def bearer(authorization: Mapping[str, str]) -> dict[str, str]:
     return {"Authorization": f"{authorization['type']} {token}"}
 
 
-async def test_prometheus_finds_the_nodes_and_the_dashboards_heartbeat(stack: Stack) -> None:
-    """With nothing but what the scrape job says; the dashboard's port is this cluster's own."""
-    await serve(stack)
+async def scraped(stack: Stack) -> dict[str, str]:
+    """What Prometheus would read, by target, with nothing but what the scrape job says."""
     (job,) = stack.plugin().scrape_jobs()
     (discovery,) = job.config["http_sd_configs"]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(discovery["url"], headers=bearer(discovery["authorization"]))
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("application/json")
+        targets = [target for group in answer.json() for target in group["targets"]]
+        return {target: (await client.get(f"http://{target}/metrics")).text for target in targets}
+
+
+async def test_prometheus_finds_the_nodes_and_the_dashboards_heartbeat(stack: Stack) -> None:
+    """The dashboard's port is this cluster's own."""
+    await serve(stack)
 
     async def heartbeat() -> str | None:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(discovery["url"], headers=bearer(discovery["authorization"]))
-            assert answer.status_code == 200 and answer.headers["content-type"].startswith("application/json")
-            targets = [target for group in answer.json() for target in group["targets"]]
-            texts = {target: (await client.get(f"http://{target}/metrics")).text for target in targets}
-        return next((target for target, text in texts.items() if f"\n{HEARTBEAT}{{" in text), None)
+        return next((target for target, text in (await scraped(stack)).items() if f"\n{HEARTBEAT}{{" in text), None)
 
     target = await wait_for(heartbeat, DEADLINE_S)
     spec_of_node = read(NodeRecord, node_path(stack.state_dir))
     assert spec_of_node is not None and target == f"127.0.0.1:{spec_of_node.dashboard_metrics_port}"
+
+
+async def test_everything_that_is_drawn_is_told_by_the_cluster(stack: Stack) -> None:
+    await serve(stack)
+    drawn = {name for query in DASHBOARD.queries for name in re.findall(r"ray_\w+", query.expr)}
+
+    async def all_told() -> bool:
+        texts = "\n".join((await scraped(stack)).values())
+        return all(f"\n{name}{{" in texts for name in drawn)
+
+    await wait_for(all_told, DEADLINE_S, f"all of {sorted(drawn)} are told of")
 
 
 async def test_rest_wants_the_token_and_the_token_is_private(stack: Stack) -> None:

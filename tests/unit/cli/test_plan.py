@@ -115,7 +115,22 @@ def test_in_the_cluster_the_controller_alone_is_exported(shop: Shop) -> None:
         "stack": "shop",
         "port": 1,
         "host": "llm.example.com",
+        "metrics_port": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("listen", "port", "notes"),
+    [("0.0.0.0:9464", 9464, 0), ("127.0.0.1:9464", 0, 1)],
+)
+def test_prometheus_reads_a_controller_that_listens_beyond_its_pod(
+    shop: Shop, listen: str, port: int, notes: int
+) -> None:
+    file = shop.folder / "fs.yaml"
+    file.write_text(f'{file.read_text()}\nmetrics: {{listen: "{listen}", allow_plaintext: true}}\n')
+    result = plan("-o", "crate", "--in-cluster", "--image", "i", "--host", "h")
+    assert json.loads(result.stdout)["controller"]["metrics_port"] == port
+    assert result.stderr.count("is the pod's own loopback, so no Prometheus reads the controller") == notes
 
 
 def test_what_the_command_line_adds_is_in_the_controllers_file(shop: Shop) -> None:

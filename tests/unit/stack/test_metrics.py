@@ -9,7 +9,7 @@ from .loading import SMALL, errors, load
 
 
 def test_it_is_nowhere_unless_asked_for(one_of_each: Foreign) -> None:
-    assert load(one_of_each, SMALL).metrics == MetricsEndpoint("", "runbooks")
+    assert load(one_of_each, SMALL).metrics == MetricsEndpoint("", "runbooks", "http://127.0.0.1:9090")
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,17 @@ def test_where_it_may_be(one_of_each: Foreign, metrics: str, listen: str) -> Non
             "fs.yaml:5: metrics: listen: 0.0.0.0:9464 would show every machine who the tenants are and how much they "
             "ask; listen on loopback, or set allow_plaintext: true",
         ),
+        *(
+            (
+                f"{{prometheus: {url}}}",
+                "fs.yaml:5: metrics.prometheus: must be an http or https URL without user and password, for example "
+                f'"http://127.0.0.1:9090", found "{url}"',
+            )
+            for url in ("prom:9090", "http://", "http://u:p@prom", "ftp://prom")
+        ),
         (
             "{port: 1}",
-            "fs.yaml:5: metrics.port: unknown key; allowed: listen, allow_plaintext, runbooks",
+            "fs.yaml:5: metrics.port: unknown key; allowed: listen, allow_plaintext, runbooks, prometheus",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from ..controller.want import deployment_specs
 from ..errors import UserError, did_you_mean
 from ..host import Host, env_for
 from ..plugin import KEY_HASHES_ENV, ControllerHost, DeploymentSpec, Exporter
-from ..ports import is_loopback
+from ..ports import is_loopback, split_listen
 from ..processes import SystemClock
 from ..stack import Stack
 from ..stack.document import read_document
@@ -78,7 +78,7 @@ def _choose(what: Export, backend: str | None, form: str) -> str:
 
 def _offer(backend: str, forms: Mapping[str, str], form: str) -> str:
     if not forms:
-        own = ("table", "json", "prometheus")
+        own = ("table", "json", "prometheus", "grafana")
         return f"backend {backend} exports nothing, so -o takes {', '.join(own)}{did_you_mean(form, own)}"
     told = ", ".join(f"{name} ({what})" for name, what in forms.items())
     return f"backend {backend} has no such form; there are {told}{did_you_mean(form, forms)}"
@@ -105,6 +105,11 @@ def _notes(what: Export, specs: tuple[DeploymentSpec, ...], followed: bool, insi
         yield "only the controller is exported: it makes the deployments itself, as its file says"
         if not inside.host_name:
             yield "without --host NAME clients' keys travel in plain text to where it is reached"
+        if what.stack.metrics.listen and _is_read_by_nobody(what.stack):
+            yield (
+                f"metrics.listen: {what.stack.metrics.listen} is the pod's own loopback, so no Prometheus reads the "
+                'controller; in the cluster write "0.0.0.0:PORT" and allow_plaintext: true'
+            )
         return
     if followed:
         yield f"this is what the controller of {what.folder} applies now; --no-controller exports for where none runs"
@@ -126,7 +131,13 @@ def _controller_host(what: Export, place: Path, inside: InCluster) -> Controller
                 f'loopback, where nobody else gets to; in the cluster write "0.0.0.0:{url.port}"'
             )
     port = url.port or (443 if url.scheme == "https" else 80)
-    return ControllerHost(inside.image, _stack_file(inside), what.stack.name, port, inside.host_name)
+    metrics_port = 0 if _is_read_by_nobody(what.stack) else split_listen(what.stack.metrics.listen)[1]
+    return ControllerHost(inside.image, _stack_file(inside), what.stack.name, port, inside.host_name, metrics_port)
+
+
+def _is_read_by_nobody(stack: Stack) -> bool:
+    """Where the controller has a pod of its own, and its loopback is nobody else's."""
+    return not stack.metrics.listen or is_loopback(split_listen(stack.metrics.listen)[0])
 
 
 def _stack_file(inside: InCluster) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..stack import Stack
 
 PRINTED = ("table", "json")
-PROMETHEUS = "prometheus"
+PROMETHEUS, GRAFANA = "prometheus", "grafana"
 
 
 @click.command(short_help="Show what would change, before anything does", context_settings=TAKES_BACKEND_FLAGS)
@@ -39,8 +39,8 @@ PROMETHEUS = "prometheus"
     "--output",
     default="table",
     show_default=True,
-    metavar="table|json|prometheus|FORM",
-    help="How to print it; a form in which its backend exports it, as yaml, kustomize or helm; or prometheus.",
+    metavar="table|json|prometheus|grafana|FORM",
+    help="How to print it; a form in which its backend exports it, as yaml, kustomize or helm; prometheus or grafana.",
 )
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Export into this folder.")
 @click.option("--force", is_flag=True, help="With --to: also into a folder that holds other files.")
@@ -67,7 +67,7 @@ def plan(
     """Look at what runs, compile fs.yaml for it, and show the difference. Nothing is written or applied.
 
     With -o FORM print instead what people apply by their own means, or write it into a folder; with -o prometheus
-    write what Prometheus scrapes, records and watches for.
+    write what Prometheus scrapes, records and watches for, with -o grafana dashboards of that.
     """
     from ..host import Host
     from ..stack import load_stack
@@ -84,11 +84,15 @@ def plan(
     from .export_folder import write
 
     _check_in_cluster(in_cluster, alone, image, host_name)
-    if output == PROMETHEUS:
+    if output in (PROMETHEUS, GRAFANA):
+        from .grafana_export import export_for_grafana
         from .prometheus_export import export_for_prometheus
 
-        _refuse_for_deployments_only(in_cluster=in_cluster, no_controller=alone)
-        files, notes = export_for_prometheus(file, stack, folder, host)
+        _refuse_for_deployments_only(output, in_cluster=in_cluster, no_controller=alone)
+        drawn = output == GRAFANA
+        files, notes = (
+            export_for_grafana(stack, folder, host) if drawn else export_for_prometheus(file, stack, folder, host)
+        )
     else:
         from .exports import Export, InCluster, export
 
@@ -105,12 +109,10 @@ def _refuse_for_exports_only(**given: object) -> None:
             raise UserError(f"--{name.replace('_', '-')} is for exports: say in which form with -o FORM")
 
 
-def _refuse_for_deployments_only(**given: bool) -> None:
+def _refuse_for_deployments_only(output: str, **given: bool) -> None:
     for name, value in given.items():
         if value:
-            raise UserError(
-                f"--{name.replace('_', '-')} is for exports of deployments; leave it out for -o {PROMETHEUS}"
-            )
+            raise UserError(f"--{name.replace('_', '-')} is for exports of deployments; leave it out for -o {output}")
 
 
 def _check_in_cluster(in_cluster: bool, alone: bool, image: str | None, host_name: str | None) -> None:

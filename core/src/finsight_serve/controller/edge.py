@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ..domain import Alert, ScrapeJob
+from ..domain import Alert, Dashboard, ScrapeJob
 from ..domain.routing import WHOLE, overlay
 from ..plugin import (
     REFUSED,
@@ -62,6 +62,10 @@ class Fronted:
     @property
     def alerts(self) -> Sequence[Alert]:
         return tuple(alert for half in (self.edge, self.inner) for alert in getattr(half, "alerts", ()))
+
+    @property
+    def dashboards(self) -> Sequence[Dashboard]:
+        return tuple(one for half in (self.edge, self.inner) for one in getattr(half, "dashboards", ()))
 
     def scrape_jobs(self) -> Sequence[ScrapeJob]:
         return tuple(job for half in (self.edge, self.inner) for job in getattr(half, "scrape_jobs", tuple)())

@@ -1,5 +1,6 @@
 """Pure decisions and the values they decide on. Standard library only; no I/O, no clock."""
 
+from .dashboard import Dashboard
 from .event import Event
 from .field_error import FieldError
 from .hours import CronHours, TradingHours, WeeklyHours
@@ -10,6 +11,7 @@ __all__ = [
     "Alert",
     "AutoscalingPolicy",
     "CronHours",
+    "Dashboard",
     "Event",
     "FieldError",
     "ScrapeJob",

@@ -45,9 +45,9 @@ def render(
     recorded = [{"record": one.name, "expr": one.expr} for one in recordings]
     watched = [_rule(alert, runbooks) for alert in alerts]
     return {
-        CONFIG: _yaml(config),
-        RECORDING_RULES: _yaml({"groups": [{"name": "finsight-recording", "rules": recorded}]}),
-        ALERT_RULES: _yaml({"groups": [{"name": "finsight-alerts", "rules": watched}]}),
+        CONFIG: as_yaml(config),
+        RECORDING_RULES: as_yaml({"groups": [{"name": "finsight-recording", "rules": recorded}]}),
+        ALERT_RULES: as_yaml({"groups": [{"name": "finsight-alerts", "rules": watched}]}),
     }
 
 
@@ -83,12 +83,16 @@ def _rule(alert: Alert, runbooks: str) -> Mapping[str, Any]:
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
-            "runbook_url": f"{runbooks.rstrip('/')}/{RUNBOOK}#{alert.runbook}",
+            "runbook_url": runbook_url(runbooks, alert.runbook),
         },
     }
 
 
-def _yaml(data: Mapping[str, Any]) -> str:
+def runbook_url(runbooks: str, section: str) -> str:
+    return f"{runbooks.rstrip('/')}/{RUNBOOK}#{section}"
+
+
+def as_yaml(data: Mapping[str, Any]) -> str:
     from ruamel.yaml import YAML
 
     yaml = YAML()

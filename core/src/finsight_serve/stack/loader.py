@@ -79,7 +79,7 @@ def _assemble(model: StackFile, plugins: "_Plugins") -> Stack:
         tenants=tenants or (Tenant("default", deployments[0].name),),
         breaker=model.breaker,
         edge=plugins.single.get("edge"),
-        metrics=MetricsEndpoint(model.metrics.listen, model.metrics.runbooks),
+        metrics=MetricsEndpoint(model.metrics.listen, model.metrics.runbooks, model.metrics.prometheus),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -129,6 +130,14 @@ def check_listen(address: str) -> str:
     return address
 
 
+def check_prometheus(url: str) -> str:
+    """Without a password: the URL is written into files that people pass on. Raises `ValueError`."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError('must be an http or https URL without user and password, for example "http://127.0.0.1:9090"')
+    return url
+
+
 class MetricsEntry(Entry):
     listen: Annotated[str, AfterValidator(check_listen)] = ""
     """host:port where Prometheus finds the controller's metrics, and the replicas; nowhere unless given."""
@@ -136,6 +145,8 @@ class MetricsEntry(Entry):
     """Permits listening beyond loopback, where whoever gets there reads the tenants' names and how much they ask."""
     runbooks: Annotated[str, Field(min_length=1)] = "runbooks"
     """URL of the folder that holds the runbook: what the alerts' links begin with."""
+    prometheus: Annotated[str, AfterValidator(check_prometheus)] = "http://127.0.0.1:9090"
+    """URL of the Prometheus that reads it, as Grafana reaches it; only `fs plan -o grafana` asks for it."""
 
     @model_validator(mode="after")
     def _stays_here(self) -> "MetricsEntry":

@@ -40,6 +40,7 @@ class MetricsEndpoint:
 
     listen: str = ""  # host:port; "": nowhere but on the controller's own socket
     runbooks: str = "runbooks"
+    prometheus: str = "http://127.0.0.1:9090"  # as Grafana reaches it
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import tenacity
 from packaging.version import Version
 from pydantic import BaseModel
 
-from finsight_serve.domain import Alert, ScrapeJob
-from finsight_serve.env import Env
+from finsight_serve.domain import Alert, Dashboard, ScrapeJob
+from finsight_serve.env import Env, ProcessId
 from finsight_serve.plugin import (
     ApplyError,
     Artefact,
@@ -48,6 +48,8 @@ class RayServe:
     }
     ceiling: ClassVar[Ceiling] = Ceiling(50, "one Serve controller process and one head node decide for all replicas")
     alerts: ClassVar[Sequence[Alert]] = monitoring.ALERTS
+    forms: ClassVar[Mapping[str, str]] = kuberay.FORMS
+    dashboards: ClassVar[Sequence[Dashboard]] = (dashboard.DASHBOARD,)
 
     def __init__(self, options: RayOptions, env: Env) -> None:
         self.options, self.env = options, env

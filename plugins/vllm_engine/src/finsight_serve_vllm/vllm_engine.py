@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from finsight_serve.domain import Dashboard
 from finsight_serve.env import Env
 from finsight_serve.plugin import ApplyError, Feature, Launch, Problem
 
 from . import installation
 from .conversion import convert
+from .dashboard import DASHBOARD
 from .environment import build_environment
 from .model_cache import fill
 from .model_source import check_source, find_source
@@ -29,6 +31,7 @@ class VllmEngine:
     name: ClassVar[str] = "vllm"
     Options: ClassVar[type[VllmOptions]] = VllmOptions
     lacks: ClassVar[Mapping[Feature, str]] = {}
+    dashboards: ClassVar[Sequence[Dashboard]] = (DASHBOARD,)
 
     def __init__(self, options: VllmOptions, env: Env) -> None:
         self.options = options

@@ -9,9 +9,10 @@ from hashlib import sha256
 
 from finsight_serve.plugin import ApplyError, ControllerHost
 
-from ..kinds import INGRESS, SERVICE, SERVICE_ACCOUNT, Json, Kind
+from ..kinds import INGRESS, POD_MONITOR, SERVICE, SERVICE_ACCOUNT, Json, Kind
 from ..names import CONTROLLER, DEPLOYMENT, controller_selector
 from ..options import Options
+from ..pod_monitor import controller_monitor
 from .role import role_objects
 
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
@@ -20,7 +21,7 @@ WORKLOAD = Kind("apps/v1", "Deployment", "deployments")
 
 CONFIG_DIR, STATE_DIR, TMP_DIR = "/etc/finsight", "/var/lib/finsight", "/tmp"
 STORAGE = "1Gi"
-HTTP = "http"
+HTTP, METRICS = "http", "metrics"
 DRAIN_S = 30
 """How long open streams may go on when the pod must go: requests no longer reach it then."""
 RESOURCES = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
@@ -49,17 +50,26 @@ def controller_objects(controller: ControllerHost, options: Options) -> list[Jso
             {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": STORAGE}}}},
         ),
         made(WORKLOAD, {"spec": _workload(name, controller, options)}),
-        made(
-            SERVICE,
-            {
-                "spec": {
-                    "selector": labels(controller.stack),
-                    "ports": [{"name": HTTP, "port": 80, "targetPort": HTTP}],
-                }
-            },
-        ),
+        made(SERVICE, {"spec": _service(controller)}),
         made(INGRESS, {"spec": _ingress(name, controller)}),
+        *(
+            [
+                made(
+                    POD_MONITOR,
+                    {"spec": controller_monitor(controller.stack, labels(controller.stack), METRICS, options)},
+                )
+            ]
+            if options.pod_monitor and controller.metrics_port
+            else []
+        ),
     ]
+
+
+def _service(controller: ControllerHost) -> Json:
+    ports = [{"name": HTTP, "port": 80, "targetPort": HTTP}]
+    if controller.metrics_port:
+        ports.append({"name": METRICS, "port": controller.metrics_port, "targetPort": METRICS})
+    return {"selector": labels(controller.stack), "ports": ports}
 
 
 def labels(stack: str) -> dict[str, str]:
@@ -116,6 +126,9 @@ def _pod(name: str, controller: ControllerHost, options: Options) -> Json:
 
 
 def _container(controller: ControllerHost, options: Options) -> Json:
+    ports = [{"name": HTTP, "containerPort": controller.port}]
+    if controller.metrics_port:
+        ports.append({"name": METRICS, "containerPort": controller.metrics_port})
     return {
         "name": CONTROLLER,
         "image": controller.image,
@@ -127,7 +140,7 @@ def _container(controller: ControllerHost, options: Options) -> Json:
             {"name": "FS_STATE_DIR", "value": f"{STATE_DIR}/state"},
             {"name": "HOME", "value": STATE_DIR},
         ],
-        "ports": [{"name": HTTP, "containerPort": controller.port}],
+        "ports": ports,
         # There is no liveness probe: the controller starts its load balancer anew by itself, and a restart of the
         # container would end the streams of one that works.
         "readinessProbe": {"tcpSocket": {"port": HTTP}, "periodSeconds": 5},
