@@ -31,6 +31,11 @@ def test_chat(served: Stand) -> None:
     assert answer.usage and answer.usage.completion_tokens == 5
 
 
+def test_a_request_has_one_id_from_the_client_to_the_engine(served: Stand) -> None:
+    raw = served.client().chat.completions.with_raw_response.create(model=MODEL, messages=QUESTION, max_tokens=1)
+    assert raw.parse().id == f"chatcmpl-{raw.headers['x-request-id']}"
+
+
 def test_completions(served: Stand) -> None:
     answer = served.client().completions.create(model=MODEL, prompt="one two", max_tokens=2)
     assert answer.choices[0].text.split() == ["one", "two"]

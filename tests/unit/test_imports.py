@@ -32,7 +32,7 @@ def users(package: str, *folders: Path) -> set[str]:
 
 
 def test_there_is_something_to_read() -> None:
-    assert len(PLUGINS) == 6
+    assert len(PLUGINS) == 7
     assert len(list(imports(CORE))) > 300
 
 

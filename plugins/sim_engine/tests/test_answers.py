@@ -23,6 +23,18 @@ async def test_chat_repeats_the_last_message_to_the_length_asked_for(connect):
     assert answer["usage"] == {"prompt_tokens": 2, "completion_tokens": 5, "total_tokens": 7}
 
 
+@pytest.mark.parametrize(
+    ("path", "question", "prefix"),
+    [("chat/completions", CHAT, "chatcmpl-"), ("completions", {"model": "sim", "prompt": "a"}, "cmpl-")],
+)
+async def test_an_answer_bears_the_id_that_it_was_asked_by(connect, path, question, prefix):
+    async with connect() as client:
+        named = await client.post(f"/v1/{path}", json=question, headers={"X-Request-Id": "abc"})
+        first, second = [(await client.post(f"/v1/{path}", json=question)).json()["id"] for _ in range(2)]
+    assert named.json()["id"] == f"{prefix}abc"
+    assert first != second and first.startswith(prefix)
+
+
 async def test_an_answer_without_max_tokens_stops_by_itself(connect):
     async with connect(output_tokens=3) as client:
         answer = (await client.post("/v1/completions", json={"model": "sim", "prompt": "a b"})).json()

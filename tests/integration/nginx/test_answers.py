@@ -51,6 +51,35 @@ async def test_an_answer_passes_and_only_what_a_replica_needs_reaches_it(edge: E
     assert answer._request_id == seen.headers["x-request-id"]
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("parent", "state", "passed"),
+    [
+        (TRACE, "vendor=1,other=2", {"traceparent": TRACE, "tracestate": "vendor=1,other=2"}),
+        (TRACE, "", {"traceparent": TRACE}),
+        (TRACE, "v" * 513, {"traceparent": TRACE}),
+        ("", "vendor=1", {}),
+        (TRACE.upper(), "vendor=1", {}),
+        (TRACE + "-more", "vendor=1", {}),
+        (f"ff{TRACE[2:]}", "vendor=1", {}),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", "vendor=1", {}),
+        (f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01", "vendor=1", {}),
+        ("x" * 4000, "vendor=1", {}),
+    ],
+)
+async def test_a_trace_goes_on_where_it_is_well_formed(
+    edge: Edge, parent: str, state: str, passed: dict[str, str]
+) -> None:
+    replica = await edge.upstream(says(200, completion()))
+    await edge.apply()
+    async with edge.client() as client:
+        await client.chat.completions.create(**ASK, extra_headers={"Traceparent": parent, "Tracestate": state})
+    seen = replica.seen[0].headers
+    assert {name: seen[name] for name in ("traceparent", "tracestate") if name in seen} == passed
+
+
 async def test_the_first_event_arrives_before_the_last_is_sent(edge: Edge) -> None:
     held = Held()
     await edge.upstream(held)

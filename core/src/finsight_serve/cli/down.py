@@ -77,11 +77,12 @@ def _take_down(folder: Path, kept: frozenset[str], say: Callable[[str], None]) -
     from ..host import Host
     from ..processes import SystemClock
     from .intents import who
+    from .log_lines import event_line
 
     stop = StopAsked(keep=kept, by=who())
     with hold(folder) as held:
         run = partial(run_controller, held, Host(), (stop,), SystemClock(), say=say, on_ready=lambda: None)
-        failed = anyio.run(run)
+        failed = anyio.run(partial(run, tell_of=lambda event: say(event_line(event))))
     if failed is not None:
         click.echo(f"fs: {failed}", err=True)
         sys.exit(1)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from .log_lines import FORMATS, Log, log_in
 from .options import (
     TAKES_BACKEND_FLAGS,
     backend_flags,
@@ -37,6 +37,14 @@ FIRST_QUESTION = "What is the capital of France?"
 @state_option
 @backend_option
 @click.option("--detach", is_flag=True, help="Return once it answers, and leave it running.")
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    envvar="FS_LOG_FORMAT",
+    default="text",
+    show_default=True,
+    help="How the controller logs: lines, or a JSON object a line.",
+)
 @click.option("--no-greeting", is_flag=True, hidden=True)  # of the process behind --detach, and of a pod
 @backend_flags
 def serve(
@@ -45,6 +53,7 @@ def serve(
     backend: str | None,
     backend_flags: tuple[str, ...],
     detach: bool,
+    log_format: str,
     no_greeting: bool,
 ) -> None:
     """Bring up what fs.yaml describes and keep it so.
@@ -65,40 +74,44 @@ def serve(
     overrides = parse_backend_flags(backend_flags, host.names("orchestrator"))
     stack = load_stack(file, host, backend=backend, overrides=overrides)
     folder = state_dir(stack.name, state)
+    log = log_in(log_format)
     started_s = time.monotonic()
     with hold(folder) as held:
-        check_machine(file, stack, host, folder, say_nothing if detach else _say)  # whoever is started says it too
-        chosen = prepare_models(stack, host, folder, _say)
+        check_machine(file, stack, host, folder, say_nothing if detach else log.say)  # whoever is started says it too
+        chosen = prepare_models(stack, host, folder, log.say)
         # who is not greeted has keys already, or gets them by `fs tenant rotate`: a pod's log is no place for them
         keys = {} if no_greeting else issue_missing_keys(held, stack, SystemClock())
         greeting = Greeting(stack, folder, chosen, keys, started_s)
         if not detach:
             with greeting.keys_shown_at_last():
-                _end_if(_run_here(held, host, chosen, (lambda: None) if no_greeting else greeting.show))
+                _end_if(_run_here(held, host, chosen, log, (lambda: None) if no_greeting else greeting.show))
             return
     with greeting.keys_shown_at_last():
-        _end_if(_run_detached(file, folder, backend, backend_flags))
+        _end_if(_run_detached(file, folder, backend, log_format, backend_flags))
         greeting.show()
 
 
-def _run_here(held: "Held", host: "Host", chosen: "StackChosen", on_ready: Callable[[], None]) -> str | None:
+def _run_here(held: "Held", host: "Host", chosen: "StackChosen", log: Log, on_ready: Callable[[], None]) -> str | None:
     """Returns why the start failed, or None after an orderly end."""
     import anyio
 
     from ..controller.session import run_controller
     from ..processes import SystemClock
 
-    return anyio.run(partial(run_controller, held, host, (chosen,), SystemClock(), say=_say, on_ready=on_ready))
+    run = partial(run_controller, held, host, (chosen,), SystemClock(), say=log.say, tell_of=log.tell)
+    return anyio.run(partial(run, on_ready=on_ready))
 
 
-def _run_detached(file: Path, folder: Path, backend: str | None, backend_flags: tuple[str, ...]) -> str | None:
+def _run_detached(
+    file: Path, folder: Path, backend: str | None, log_format: str, backend_flags: tuple[str, ...]
+) -> str | None:
     """Starts the same command in the background and shows its log until it answers. Returns why it does not."""
     from ..controller.client import Client
     from ..processes import SystemProcesses
 
     log = folder / "logs" / "controller.log"
     argv = [sys.executable, "-m", "finsight_serve", "serve", "--file", str(file.resolve()), "--state", str(folder)]
-    argv += ["--no-greeting", *(["--backend", backend] if backend else []), *backend_flags]
+    argv += ["--no-greeting", "--log-format", log_format, *(["--backend", backend] if backend else []), *backend_flags]
     processes = SystemProcesses()
     seen_from = log.stat().st_size if log.exists() else 0
     controller = processes.start(argv, log=log)
@@ -157,7 +170,7 @@ class Greeting:
         from ..controller.assembly import build_load_balancer
         from ..host import Host
 
-        return build_load_balancer(self.stack, Host(), self.folder, "", _say).url
+        return build_load_balancer(self.stack, Host(), self.folder, "", say_nothing).url
 
 
 def _end_if(failed: str | None) -> None:
@@ -171,7 +184,3 @@ def curl_line(url: str, model: str, key: str) -> str:
     body = json.dumps({"model": model, "stream": True, "temperature": 0, "messages": [question]})
     headers = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     return f"curl -N {url}/v1/chat/completions {headers} -d '{body}'"
-
-
-def _say(line: str) -> None:
-    click.echo(f"{datetime.now():%H:%M:%S}  {line}")

@@ -60,7 +60,14 @@ def record(held: Held, fact: Fact, clock: Clock) -> None:
 
 
 async def run_controller(
-    held: Held, host: Host, first: tuple[Fact, ...], clock: Clock, *, say: Progress, on_ready: Callable[[], None]
+    held: Held,
+    host: Host,
+    first: tuple[Fact, ...],
+    clock: Clock,
+    *,
+    say: Progress,
+    tell_of: Callable[[Event], None],
+    on_ready: Callable[[], None],
 ) -> str | None:
     """Runs the held stack's controller until it stops. Returns why a first start failed, or None.
 
@@ -84,7 +91,8 @@ async def run_controller(
     events = host.events(tell)
 
     def on_event(event: Event) -> None:
-        tell(f"{event.kind}  {event.subject}  {event.reason}")
+        with suppress(OSError):
+            tell_of(event)
         events.on_event(event)
 
     env = env_for(held.folder / "controller", owner=held.store.owner(), progress=tell)

@@ -18,7 +18,7 @@ from .metrics import Metrics
 from .openai_shapes import Answer, ApiError, ChatRequest, CompletionRequest, answer, parse_request
 from .options import Faults, Options, parse_argv
 
-Handler = Callable[[Receive, Send], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON, SSE = b"application/json", b"text/event-stream; charset=utf-8"
 
 
@@ -56,7 +56,7 @@ class SimApp:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1000})
         try:
-            await self.find(scope["method"], scope["path"])(receive, send)
+            await self.find(scope["method"], scope["path"])(scope, receive, send)
         except ApiError as error:
             await respond(send, error.body, JSON, status=error.status)
 
@@ -68,35 +68,35 @@ class SimApp:
             raise ApiError(405, f"{method} is not allowed on {path}.")
         raise ApiError(404, f"There is no {path} here.")
 
-    async def health(self, receive: Receive, send: Send) -> None:
+    async def health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, b"", JSON)
 
-    async def show_metrics(self, receive: Receive, send: Send) -> None:
+    async def show_metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, self.metrics.render(), b"text/plain; version=0.0.4; charset=utf-8")
 
-    async def list_models(self, receive: Receive, send: Send) -> None:
+    async def list_models(self, scope: Scope, receive: Receive, send: Send) -> None:
         model = {"id": self.model, "object": "model", "created": self.started_s, "owned_by": "sim"}
         await respond(send, json.dumps({"object": "list", "data": [model]}).encode(), JSON)
 
-    async def show_faults(self, receive: Receive, send: Send) -> None:
+    async def show_faults(self, scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, self.faults.model_dump_json().encode(), JSON)
 
-    async def set_faults(self, receive: Receive, send: Send) -> None:
+    async def set_faults(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Replaces all faults: what the body leaves out goes back to normal, so `{}` ends them."""
         try:
             self.faults = Faults.model_validate_json(await read_body(receive))
         except ValidationError as error:
             raise ApiError(400, str(error)) from None
-        await self.show_faults(receive, send)
+        await self.show_faults(scope, receive, send)
 
-    async def chat(self, receive: Receive, send: Send) -> None:
-        await self.answer(ChatRequest, "chatcmpl-", receive, send)
+    async def chat(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.answer(ChatRequest, "chatcmpl-" + request_id(scope), receive, send)
 
-    async def complete(self, receive: Receive, send: Send) -> None:
-        await self.answer(CompletionRequest, "cmpl-", receive, send)
+    async def complete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.answer(CompletionRequest, "cmpl-" + request_id(scope), receive, send)
 
     async def answer(
-        self, shape: type[ChatRequest] | type[CompletionRequest], prefix: str, receive: Receive, send: Send
+        self, shape: type[ChatRequest] | type[CompletionRequest], id: str, receive: Receive, send: Send
     ) -> None:
         body = await read_body(receive)
         faults = self.faults
@@ -112,7 +112,7 @@ class SimApp:
             return await respond(send, b"<html><body>It works!</body></html>", b"text/html")
         whole = answer(
             request,
-            id=prefix + uuid.uuid4().hex,
+            id=id,
             created_s=int(time.time()),
             default_output_tokens=self.options.output_tokens,
         )
@@ -179,6 +179,12 @@ async def follow_lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{phase}.complete"})
         if phase == "lifespan.shutdown":
             return
+
+
+def request_id(scope: Scope) -> str:
+    """As vLLM takes it: whoever asks may say which request this is."""
+    given: bytes | None = dict(scope["headers"]).get(b"x-request-id")
+    return given.decode("latin-1") if given else uuid.uuid4().hex
 
 
 async def read_body(receive: Receive) -> bytes:
