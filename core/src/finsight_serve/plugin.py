@@ -297,6 +297,34 @@ class Monitored(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """What a drill asks of the plugins that its scratch service is made of; each takes what is its own."""
+
+    listen: str  # host:port of the endpoint
+    metrics_listen: str  # host:port where Prometheus reads the load balancer
+    certificate: str = ""  # PEM files; "": plain HTTP
+    certificate_key: str = ""
+    room: Mapping[str, int] = field(default_factory=dict)  # deployment → replicas for which there is room; else any
+    cold_start_s: float = 0.0  # of an engine, as all that follows
+    token_interval_s: float = 0.0
+    max_running: int = 256  # requests in work at a time; more wait
+    fails: str = ""  # a replica ends while it loads, with these last words
+
+
+class Drilled(Protocol):
+    """A plugin that `fs drill` can make a scratch service of; each of the two is asked for by attribute."""
+
+    @staticmethod
+    def drill_options(scratch: Scratch) -> Mapping[str, Any]:
+        """Its options. An engine that has this serves any model's name, and takes no time to speak of to load."""
+        ...
+
+    def head(self) -> ProcessId | None:
+        """Of an orchestrator: the process whose loss is that of its head; None while there is none."""
+        ...
+
+
 class LoadBalancer(Actuator[RouteTable], Protocol):
     url: str  # the durable endpoint, "http://127.0.0.1:8000"
 

@@ -221,6 +221,19 @@ async def test_what_cannot_be_applied_is_tried_again(bench: Bench) -> None:
         assert controller.status().backends[0].state == "ok"
 
 
+async def test_what_cannot_be_applied_and_is_taken_back_is_no_trouble_any_more(bench: Bench) -> None:
+    async with bench.running(start()) as controller:
+        await wait_for(lambda: controller.is_ready)
+        before = controller._backends["one"].in_force
+        bench.one.failure = "no room"
+        controller._backends["one"].order(())
+        await wait_for(lambda: controller.status().backends[0].state == "not applied: no room")
+        bench.one.failure = None
+        controller._backends["one"].order(before)
+        await wait_for(lambda: controller.status().backends[0].state == "ok")
+        assert controller._backends["one"].in_force == before
+
+
 def test_a_wait_between_tries_grows_to_its_bound_and_no_further() -> None:
     assert [backoff_s(attempt) for attempt in (0, 1, 2, 3)] == [0.0, 0.5, 1.0, 2.0]
     assert backoff_s(10_000) == 30.0

@@ -94,10 +94,11 @@ class ActuatorTasks:
         attempt = 0
         while True:
             await self._news.wait()
-            while self._news.is_set() or (self._wanted is not None and self._wanted != self.in_force):
+            # what was in force is applied again where another want came to nothing: that may have been half done
+            while self._news.is_set() or attempt or (self._wanted is not None and self._wanted != self.in_force):
                 self._news = anyio.Event()  # what is read next is the newest want
                 want = self._wanted
-                if want is None or want == self.in_force:
+                if want is None or (want == self.in_force and not attempt):
                     continue
                 failed = await self._try(want)
                 if failed is None:

@@ -44,6 +44,8 @@ OVERDUE_S = 60
 """Several scrapes after a cut-over's time, by which the next one should be told of."""
 STUCK_S = 1800
 """Beyond the hold of its step."""
+WAITS_S = (OVERDUE_S, STUCK_S)
+"""Times that stand in expressions as plain numbers; who makes haste with the rules divides them, too."""
 
 READY = f'{m.REPLICAS.name}{{state="ready"}}'
 EACH = "on (stack, deployment)"

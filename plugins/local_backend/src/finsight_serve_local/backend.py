@@ -1,17 +1,17 @@
 """The orchestrator as the core sees it: check, compile, apply, observe."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
 from finsight_serve.env import Env
-from finsight_serve.plugin import ApplyError, DeploymentSpec, Feature, Observed, Plan, Problem
+from finsight_serve.plugin import ApplyError, DeploymentSpec, Feature, Observed, Plan, Problem, Scratch
 
 from .convergence import Convergence
 from .manifest import dump_artefacts, load_artefacts, read_plan, write_plan
 from .options import LocalOptions
-from .ports import describe_holder, is_free
+from .ports import describe_holder, find_free_port, is_free
 from .record import replace_file
 from .replicas import Replicas
 
@@ -33,6 +33,14 @@ class LocalOrchestrator:
         self._env = env
         self._replicas = Replicas(options, env)
         self._applied = env.state_dir / "applied.json"
+
+    @staticmethod
+    def drill_options(scratch: Scratch) -> Mapping[str, Any]:
+        """Where room is scarce, the ports of each deployment begin right behind those of the one before."""
+        first = find_free_port(()) if scratch.room else 0
+        counts = list(scratch.room.values())
+        ports = {name: first + sum(counts[:index]) for index, name in enumerate(scratch.room)}
+        return {"drain_timeout_s": 10, **({"ports": ports} if ports else {})}
 
     def check(self) -> Sequence[Problem]:
         ours = {record.port for record in self._replicas.records.read() if self._replicas.is_alive(record)}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import anyio
 import anyio.to_thread
@@ -46,6 +46,12 @@ class NginxLoadBalancer:
         self._server = Server(options, env, self._control, self._configurations)
         self._upkeep = Upkeep(env, self._control, self._ledger, self._server)
         self._applying = anyio.Lock()
+
+    @staticmethod
+    def drill_options(scratch: Scratch) -> Mapping[str, Any]:
+        tls = {"tls_certificate": scratch.certificate, "tls_certificate_key": scratch.certificate_key}
+        plain = {"listen": scratch.listen, "metrics_listen": scratch.metrics_listen}
+        return {**plain, **(tls if scratch.certificate else {})}
 
     def check(self) -> Sequence[Problem]:
         found = list(binary.problems(self._options.binary))
@@ -101,8 +107,8 @@ class NginxLoadBalancer:
 
     async def _stop(self) -> None:
         await self._upkeep.tend(every_s=0)
+        self._configurations.switch("")  # first: whoever keeps nginx would start it again
         await self._server.stop()
-        self._configurations.switch("")
         await self._upkeep.tend(every_s=0)
 
     async def _look(self) -> Observed:

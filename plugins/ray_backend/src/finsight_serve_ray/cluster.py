@@ -75,6 +75,12 @@ class LocalCluster:
         spec = read(NodeRecord, node_path(self.dir))
         return spec.replica_host if spec else str(self.options.replica_host)
 
+    def head(self) -> ProcessId | None:
+        """The node's own process; None while it does not run."""
+        record = read(ClusterRecord, cluster_path(self.dir))
+        found = [one for one in record.daemons if one.name == "raylet" and node.find(one)] if record else []
+        return ProcessId(found[0].pid, found[0].started_s) if found else None
+
     def supervised(self) -> bool:
         """Whether a supervisor holds the lock."""
         try:

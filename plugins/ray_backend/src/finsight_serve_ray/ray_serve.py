@@ -24,9 +24,10 @@ from finsight_serve.plugin import (
     Plan,
     Problem,
     Replica,
+    Scratch,
 )
 
-from . import application, hanging, monitoring, ports
+from . import application, dashboard, hanging, kuberay, monitoring, ports
 from .cluster import ARTEFACT, LocalCluster, render
 from .instance import NO_DIRECT_INGRESS, Instance, addresses, replicas, unlisted
 from .options import Options as RayOptions
@@ -57,6 +58,15 @@ class RayServe:
         self.on_this_machine = self.cluster is not None
         self.listed: tuple[Replica, ...] | None = None  # as last seen
         self.known: dict[str, str] = {}  # replica id → address
+        self.launches: dict[str, Launch] = {}  # deployment → how it starts, as compiled last; for exports
+
+    @staticmethod
+    def drill_options(scratch: Scratch) -> Mapping[str, Any]:
+        return {"health_check_period_s": 1, "health_check_timeout_s": 5, "drain_timeout_s": 20}
+
+    def head(self) -> ProcessId | None:
+        """The raylet of the local node: with it go the replicas, and the supervisor starts the node again."""
+        return self.cluster.head() if self.cluster is not None else None
 
     def check(self) -> Sequence[Problem]:
         return [*_ray_problems(), *(self._local_problems() if self.cluster else self._remote_problems())]

@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from finsight_serve.env import Env
-from finsight_serve.plugin import Feature, Launch, Problem
+from finsight_serve.plugin import Feature, Launch, Problem, Scratch
 
 from .metrics import SIGNALS
 from .options import Options as SimOptions
@@ -19,6 +19,15 @@ class SimEngine:
 
     def __init__(self, options: SimOptions, env: Env) -> None:
         self.options = options
+
+    @staticmethod
+    def drill_options(scratch: Scratch) -> Mapping[str, Any]:
+        return {
+            "load_s": scratch.cold_start_s,
+            "token_interval_s": scratch.token_interval_s,
+            "max_num_seqs": scratch.max_running,
+            "fail_load": scratch.fails,
+        }
 
     def check(self) -> Sequence[Problem]:
         return ()
