@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "import": "Take over what was set up by other means",
     "serve": "Bring a stack up and keep it running",
     "status": "Deployments, replicas, load, health, routes, recent events",
+    "ui": "The stack as a live page in the browser, on loopback",
     "logs": "Logs of the controller, the load balancer and the replicas",
     "down": "Drain, then remove everything that the stack runs",
     "doctor": "What this machine lacks, and the command that fixes it",

@@ -11,6 +11,7 @@ from .ledger_queries import (
     EVERYTHING,
     Arrival,
     Counters,
+    Hour,
     Row,
     Selection,
     Totals,
@@ -18,6 +19,7 @@ from .ledger_queries import (
     select_arrivals,
     select_counters,
     select_figures,
+    select_hours,
     select_page,
     select_tenants,
     select_totals,
@@ -32,6 +34,7 @@ __all__ = [
     "TTFT_BUCKETS_S",
     "Arrival",
     "Counters",
+    "Hour",
     "Ledger",
     "Row",
     "Selection",
@@ -95,6 +98,10 @@ class Ledger:
     def counters(self) -> tuple[Counters, ...]:
         """By tenant and deployment, of all requests that ever ended; a deployment "" as in `totals`."""
         return self._db.call_now(select_counters)
+
+    def hours(self, since_s: float) -> tuple[Hour, ...]:
+        """By hour and deployment, from the hour on that holds `since_s`; none for an hour without a request."""
+        return self._db.call_now(select_hours, since_s)
 
     def window(self, deployment: str, ended_after_s: float, *, began_after_s: float = 0.0) -> Figures:
         """Of the newest 5,000 that ended, and began, after that, if there were more."""

@@ -81,6 +81,17 @@ class Counters:
 
 
 @dataclass(frozen=True)
+class Hour:
+    """Requests of one deployment that began in one hour; a deployment "" as in `Ledger.totals`."""
+
+    starts_s: float  # UTC epoch seconds, a whole hour
+    deployment: str
+    requests: int
+    failed: int
+    truncated: int
+
+
+@dataclass(frozen=True)
 class Arrival:
     """What a trace needs of a request."""
 
@@ -127,6 +138,15 @@ def select_counters(db: sqlite3.Connection) -> tuple[Counters, ...]:
         return Counters(**dict(zip(names, row, strict=False)), ttft_buckets=row[len(names) :])
 
     return tuple(map(counters, db.execute("SELECT * FROM total")))
+
+
+def select_hours(db: sqlite3.Connection, since_s: float) -> tuple[Hour, ...]:
+    found = db.execute(
+        """SELECT hour, deployment, sum(requests), sum(failed), sum(truncated) FROM tally
+           WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2""",
+        (math.floor(since_s / HOUR_S),),
+    )
+    return tuple(Hour(hour * HOUR_S, *rest) for hour, *rest in found)
 
 
 def _sums(db: sqlite3.Connection, selection: Selection, counts: Sequence[str]) -> list[tuple[Any, ...]]:
