@@ -49,6 +49,10 @@ cluster-down: setup ## Stop it, and leave nothing of it
 bench-k8s: setup ## Measure what Kubernetes costs, on a cluster of its own (Linux, root, Go; some ten minutes)
 	@.venv/bin/python -m benchmarks.k8s
 
+monitoring: setup ## Write anew what docker-compose.scaling.yml gives to Prometheus and Grafana
+	@for form in prometheus grafana; do \
+		.venv/bin/fs plan -f examples/compose/vllm.yaml -o $$form --to monitoring/$$form 2>/dev/null || exit; done
+
 clean: ## Remove .venv and all caches of this folder
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, str] = {  # module of this package, holding the command o
     "ledger": "What became of every request: counts, proofs, export",
     "audit": "Who changed what, from what to what, and when",
     "state": "Back the state up, or put a backup back",
-    "drill": "Carry out the runbook on a scratch service, under a real Prometheus",
+    "drill": "Carry out the runbook for real, on a scratch service",
     "support-bundle": "What a bug report needs, in one file, secrets removed",
 }
 

@@ -106,8 +106,9 @@ class DeploymentEntry(Entry):
     policy: AutoscalingPolicy = AutoscalingPolicy()
     """How many replicas, and how fast their number follows the load: fields, or `module:NAME` of a Python policy."""
     max_ongoing_requests: Annotated[int, Field(ge=0)] | None = None
-    """Requests in work and queued at a time for each ready replica, of all tenants; more are answered 503 at once. Eight
-    times the policy's target_ongoing_requests unless given; 0: no bound, and what is too much waits in the engine."""
+    """Requests in work and queued at a time for each ready replica, of all tenants; more are answered 503 at once.
+    Eight times the policy's target_ongoing_requests unless given; 0: no bound, and what is too much waits in the
+    engine."""
 
 
 class TenantEntry(Entry):

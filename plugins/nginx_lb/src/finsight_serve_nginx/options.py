@@ -158,16 +158,20 @@ class Options(BaseModel):
 
 def endpoint_url(options: Options) -> str:
     """The durable endpoint. One that listens everywhere is named by this machine's loopback address."""
-    return f"{'https' if options.tls_certificate else 'http'}://{_reachable(options.listen)}"
+    return f"{'https' if options.tls_certificate else 'http'}://{_reachable(options.listen, options.kept_at)}"
 
 
 def scrape_target(options: Options) -> str:
     """host:port at which this machine reads the metrics; "" where there is none."""
-    return _reachable(options.metrics_listen) if options.metrics_listen and not options.metrics_socket else ""
+    return (
+        _reachable(options.metrics_listen, options.kept_at)
+        if options.metrics_listen and not options.metrics_socket
+        else ""
+    )
 
 
-def _reachable(listen: str) -> str:
+def _reachable(listen: str, kept_at: str) -> str:
     host, port = split_listen(listen)
     if is_any(host):
-        host = "::1" if host == "::" else "127.0.0.1"
+        host = kept_at or ("::1" if host == "::" else "127.0.0.1")
     return f"{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,8 +1,5 @@
 """The nginx process: tested, started, reloaded, adopted and stopped."""
 
-import grp
-import os
-import pwd
 import re
 import signal
 import socket as sockets
@@ -15,10 +12,13 @@ import anyio
 from finsight_serve.env import Env, ProcessId
 from finsight_serve.plugin import ApplyError
 
-from . import binary, family
+from . import family
+from .command import CURRENT, build_argv
 from .configurations import Configurations
 from .control import Control, ControlError
+from .kept import Kept
 from .options import Options, split_listen
+from .processes import Here, Processes
 
 TAKE_UP_S = 10.0
 """How long a new configuration may take until every new connection meets it."""
@@ -30,6 +30,8 @@ STEP_S = 0.05
 class Server:
     def __init__(self, options: Options, env: Env, control: Control, configurations: Configurations) -> None:
         self._options, self._env, self._control, self._configurations = options, env, control, configurations
+        self._kept = Kept(env.state_dir) if options.kept_at else None
+        self.processes: Processes = self._kept or Here(env.state_dir, env.processes)
         self._port = split_listen(options.listen)[1]
         self._output, self._errors = env.state_dir / "logs" / "nginx.log", env.state_dir / "logs" / "error.log"
         self._master: ProcessId | None = None
@@ -37,17 +39,17 @@ class Server:
 
     async def version(self) -> str:
         """Of the configuration that answers now; "" if none does, or only workers whose master is gone."""
-        if self._find_master() is None:
-            return ""
         try:
-            return await self._control.version()
-        except ControlError:
+            return await self._control.version() if self._find_master() else ""
+        except (ControlError, OSError):
             return ""
 
     def port_holders(self) -> Mapping[str, str]:
         """By the option that asks for a port, a sentence on who else listens there."""
-        ours = family.find(self._env.state_dir).pids
-        others = {option: (port, family.listeners(port) - ours) for option, port in self._options.ports.items()}
+        if self._kept:
+            return {}
+        ours = self.processes.find().pids
+        others = {option: (port, self.processes.listeners(port) - ours) for option, port in self._options.ports.items()}
         return {
             option: f"port {port} in use by {family.describe(max(pids))}"
             for option, (port, pids) in others.items()
@@ -107,50 +109,68 @@ class Server:
             return
         if not idle:
             self._env.progress(f"nginx ends; open streams have {self._options.drain_timeout_s:g} s")
-        await self._wait(lambda: not family.find(self._env.state_dir).members, self._options.drain_timeout_s)
-        for member in family.find(self._env.state_dir).members:
-            family.tell(member, signal.SIGKILL)
-        await self._wait(lambda: not family.find(self._env.state_dir).members, RELEASE_S)
+        await self._wait(lambda: not self.processes.find().members, self._options.drain_timeout_s)
+        for member in self.processes.find().members:
+            self.processes.tell(member, signal.SIGKILL)
+        await self._wait(lambda: not self.processes.find().members, RELEASE_S)
         for member in members:
-            self._env.processes.alive(member)  # reaps our own child
+            self.processes.alive(member)  # reaps our own child
 
     async def _take_up(self, version: str) -> None:
-        old = family.accepting(family.find(self._env.state_dir).pids)
+        old = self.processes.accepting(self.processes.find().pids)
         position = self._position()
         self.reload()
         if not await self._taken_up(version, old):
             raise ApplyError(f"nginx did not take up the configuration: {self._logged(position)}")
 
     async def _start(self, version: str) -> None:
+        if self._kept:
+            await self._be_started(self._kept, version)
+            return
         await self._make_room()
         for option, holder in self.port_holders().items():
             raise ApplyError(f"{holder}: stop it, or choose another `{option}`")
         position = self._position()
         self._note_certificate()
         try:
-            master = self._env.processes.start(self._argv("current/nginx.conf"), log=self._output)
+            master = self._env.processes.start(self._argv(CURRENT), log=self._output)
         except OSError as error:
             raise ApplyError(f"nginx can't be started: {error.strerror or error}") from error
         if not await self._taken_up(version, frozenset(), lambda: self._env.processes.alive(master)):
             raise ApplyError(f"nginx did not start: {self._logged(position)}")
+
+    async def _be_started(self, kept: Kept, version: str) -> None:
+        """By the keeper, which runs what has become current; an nginx that hangs is ended, and then started anew."""
+        position = self._position()
+        self._note_certificate()
+        if await self._taken_up(version, frozenset()):
+            return
+        for member in self.processes.find().members:
+            self.processes.tell(member, signal.SIGKILL)
+        if not kept.is_there():
+            raise ApplyError(
+                f"nobody keeps nginx in {self._env.state_dir}: run `python -m finsight_serve_nginx.keeper` on it where "
+                "kept_at says, or leave kept_at out"
+            )
+        raise ApplyError(f"the keeper's nginx did not start: {self._logged(position)}")
 
     async def _make_room(self) -> None:
         """Sends off an nginx that lost its master or hangs: its open streams may end, its port is freed."""
         socket = self._env.state_dir / "control.sock"
         if self._end(signal.SIGQUIT):
             await self._wait(lambda: not self._holding(), RELEASE_S)
-            left = family.find(self._env.state_dir)
-            hung = family.accepting(left.pids) | {left.master.pid if left.master else 0}
+            left = self.processes.find()
+            hung = self.processes.accepting(left.pids) | {left.master.pid if left.master else 0}
             for member in left.members if self._holding() else ():
                 if member.pid in hung:
-                    family.tell(member, signal.SIGKILL)
+                    self.processes.tell(member, signal.SIGKILL)
             await self._wait(lambda: not self._holding(), RELEASE_S)
         socket.unlink(missing_ok=True)  # a killed master leaves it, and nginx does not start over it
         if (metrics := self._options.metrics_socket) and _is_abandoned(metrics):
             metrics.unlink(missing_ok=True)
 
     def _holding(self) -> frozenset[int]:
-        return family.listeners(self._port) & family.find(self._env.state_dir).pids
+        return self.processes.listeners(self._port) & self.processes.find().pids
 
     async def _is_idle(self) -> bool:
         """No request is open, as far as can be known."""
@@ -160,26 +180,26 @@ class Server:
             return False
 
     def _end(self, how: signal.Signals) -> tuple[ProcessId, ...]:
-        found = family.find(self._env.state_dir)
+        found = self.processes.find()
         for process in (found.master,) if found.master else found.members:
-            family.tell(process, how)
+            self.processes.tell(process, how)
         return found.members
 
     def _tell_master(self, what: signal.Signals) -> None:
         if master := self._find_master():
-            family.tell(master, what)
+            self.processes.tell(master, what)
 
     def _find_master(self) -> ProcessId | None:
         """Reads the process table only when the master that was known last is gone."""
-        if self._master is None or not self._env.processes.alive(self._master):
-            self._master = family.find(self._env.state_dir).master
+        if self._master is None or not self.processes.alive(self._master):
+            self._master = self.processes.find().master
         return self._master
 
     async def _taken_up(self, version: str, old: frozenset[int], alive: Callable[[], bool] = lambda: True) -> bool:
         """True once the version answers and none of the `old` workers takes connections any more."""
         answers = False
         with anyio.move_on_after(TAKE_UP_S):
-            while alive() and not (answers and not family.accepting(old)):
+            while alive() and not (answers and not self.processes.accepting(old)):
                 await self._env.clock.sleep(STEP_S)
                 answers = answers or await self.version() == version
             return answers and alive()
@@ -191,22 +211,10 @@ class Server:
                 await self._env.clock.sleep(STEP_S)
 
     def _argv(self, configuration: str, *flags: str) -> list[str]:
-        found = binary.find(self._options.binary)
-        if found is None:
-            raise ApplyError(f"no nginx on this machine: {binary.FIX}")
         try:
-            build = binary.inspect(found)
+            return build_argv(self._env.state_dir, self._options.binary, configuration, *flags)
         except ValueError as error:
-            raise ApplyError(f"{error}: {binary.FIX}") from error
-        directives = f"load_module {build.njs_module};" if build.njs_module else ""
-        if os.geteuid() == 0:
-            # workers reopen the ledger, and no other user may enter the state folder
-            directives += f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
-        folder = str(self._env.state_dir)
-        nginx = [str(found), "-p", folder, "-e", "logs/error.log", "-c", configuration]
-        # the socket's path is relative to the working directory, which also marks the processes as ours
-        enter = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", folder]
-        return [*enter, *nginx, "-g", f"{directives} daemon off;", *flags]
+            raise ApplyError(str(error)) from error
 
     def _position(self) -> int:
         return self._errors.stat().st_size if self._errors.exists() else 0

@@ -8,10 +8,10 @@ import anyio.to_thread
 from finsight_serve.env import Env
 from finsight_serve.plugin import ApplyError
 
-from . import family
 from .configurations import Configurations
 from .control import Control, ControlError, Open
 from .ledger import Ledger, unknown
+from .processes import Processes
 from .server import Server
 
 CLOCK_TICK_S = 2.0
@@ -52,7 +52,7 @@ class Upkeep:
         self._end_of_ledger, self.open = self._ledger.end(), await self._control.open()
         if self._ledger.rotate():
             self._server.reopen_ledger()
-        if suspects := _orphans(self.open):
+        if suspects := _orphans(self.open, self._server.processes):
             # a worker that ended in good order meanwhile has taken its entries out
             self.open = await self._control.open()
             orphans = [entry for entry in self.open if entry in suspects]
@@ -63,7 +63,7 @@ class Upkeep:
 
     async def _settle_the_lost(self) -> None:
         """Once no process of ours is left, the requests last seen open and not in the ledger end as unknown."""
-        if not self.open or family.find(self._env.state_dir).members:
+        if not self.open or self._server.processes.find().members:
             return
         position = self._end_of_ledger
         logged: set[str] = set()
@@ -94,9 +94,9 @@ class Upkeep:
         self._complaint = what
 
 
-def _orphans(entries: Collection[Open]) -> list[Open]:
+def _orphans(entries: Collection[Open], processes: Processes) -> list[Open]:
     """Requests of workers that are gone, or whose pid belongs to a later process."""
-    started = {pid: family.started_s(pid) for pid in {entry.pid for entry in entries}}
+    started = {pid: processes.started_s(pid) for pid in {entry.pid for entry in entries}}
     return [
         entry for entry in entries if (began := started[entry.pid]) is None or began > entry.started_s + CLOCK_TICK_S
     ]

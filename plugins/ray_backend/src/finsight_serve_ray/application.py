@@ -21,8 +21,8 @@ Json = dict[str, Any]
 
 
 def app_name(deployment: str, owner: str) -> str:
-    """Unique on a cluster that several owners share."""
-    return f"{deployment}-{owner}"
+    """Unique on a cluster that several owners share; in an export that nobody follows there is no owner."""
+    return f"{deployment}-{owner}" if owner else deployment
 
 
 def render(spec: DeploymentSpec, options: Options, owner: str) -> Json:

@@ -53,6 +53,12 @@ class Options(BaseModel):
         10.0, gt=0, description="no answer within it is a failure; the third in a row replaces the replica"
     )
 
+    image: str = Field(
+        "finsight-serve:0.1.0-vllm",
+        min_length=1,
+        description="for `fs plan -o kuberay`: the image of head and workers, as this project's Dockerfile makes it",
+    )
+
     @field_validator("address")
     @classmethod
     def _url(cls, address: str | None) -> str | None:

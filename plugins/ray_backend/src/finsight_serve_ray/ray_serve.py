@@ -18,8 +18,10 @@ from finsight_serve.plugin import (
     ApplyError,
     Artefact,
     Ceiling,
+    ControllerHost,
     DeploymentSpec,
     Feature,
+    Launch,
     Observed,
     Plan,
     Problem,
@@ -77,12 +79,22 @@ class RayServe:
 
     def compile(self, want: tuple[DeploymentSpec, ...]) -> Plan:
         ordered = sorted(want, key=lambda spec: spec.name)
+        self.launches = {spec.name: spec.launch for spec in ordered}
         cluster = (Artefact(ARTEFACT, render(self.options)),) if self.cluster is not None and want else ()
         bodies = [application.render(spec, self.options, self.env.owner) for spec in ordered]
         return Plan(
             artefacts=(*cluster, *(artefact for body in bodies for artefact in application.split(body))),
             fidelity={(s.name, field): grade for s in ordered for field, grade in application.grade(s.policy).items()},
         )
+
+    def export(self, plan: Plan, form: str, controller: ControllerHost | None) -> Mapping[str, str]:
+        """Raises `ApplyError` for what KubeRay has no place for."""
+        if controller is not None:
+            raise ApplyError(
+                f"-o {form} exports what the controller deploys, not the controller: leave out --in-cluster, and let "
+                "`fs serve --ray-address` attach to the cluster that KubeRay made"
+            )
+        return {"": kuberay.render(application.join(plan.artefacts), self.launches, self.options.image)}
 
     async def apply(self, plan: Plan) -> None:
         want = application.join(plan.artefacts)
