@@ -98,7 +98,7 @@ def begin() -> State:
     )
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(EVENTS, st.integers(0, 30)), min_size=100, max_size=150), st.sets(st.integers(0, 99)))
 def test_whatever_happens_a_live_deployment_is_routed_to_and_a_restart_changes_nothing(
     history: list[tuple[object, int]], restarts: set[int]
