@@ -36,6 +36,7 @@ def test_an_engine_that_dies_while_loading_on_ray(stand: Stand) -> None:
     assert_given_up(stand, BROKEN)
 
 
+@pytest.mark.long
 @needs_vllm
 def test_a_vllm_that_dies_while_loading(stand: Stand) -> None:
     """All that is looked at beforehand is in order; only vLLM finds out that the weights are another model's."""

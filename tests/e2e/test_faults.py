@@ -92,6 +92,7 @@ def test_a_replica_is_stopped(on_ray: Stand, trial: Callable[..., Trial]) -> Non
     done.assert_only_lost_on(address, at_most=held)
 
 
+@pytest.mark.long
 def test_a_replica_answers_wrongly(on_ray: Stand, trial: Callable[..., Trial]) -> None:
     id, address, _ = one_replica(on_ray)
 
@@ -126,6 +127,7 @@ def test_the_controller_is_killed(on_ray: Stand, trial: Callable[..., Trial]) ->
     assert on_ray.replicas() == before and on_ray.nginx() == master
 
 
+@pytest.mark.long
 def test_the_routes_are_reloaded(on_ray: Stand, trial: Callable[..., Trial]) -> None:
     """Short answers on kept connections: what breaks in a reload is a request on a connection that is being closed."""
 
