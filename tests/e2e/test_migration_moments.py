@@ -20,6 +20,7 @@ from .waiting import wait_until
 SLOW, LOAD_S = "chat-slow", 4
 LIMIT = ("--limit", "error_rate<=0%")
 GOES_ON = ("--steps", "10,50,100", "--hold", "1s", "--min-requests", "3", *LIMIT)
+HOLDS = ("--steps", "10,50,100", "--hold", "5s", "--min-requests", "3", *LIMIT)  # longer than a command takes
 QUICK = ("--steps", "50,100", "--hold", "1s", "--min-requests", "3", *LIMIT)
 STAYS = ("--steps", "50,100", "--hold", "60s", "--min-requests", "3", *LIMIT)
 TENANTS = ("never-ready", "twice", "another", "revoked", "rotated", "paused", "killed", "down", "gone")
@@ -156,7 +157,7 @@ def test_a_key_is_rotated_midway(two: Stand) -> None:
 def test_it_is_paused_resumed_and_rolled_back_by_hand(two: Stand) -> None:
     with load(two, "paused") as asked:
         wait_streaming(asked)
-        id = migrate(two, "paused", DESTINATION, *GOES_ON)
+        id = migrate(two, "paused", DESTINATION, *HOLDS)
         wait_phase(two, id, "shifting 10")
         assert two.fs("migrate", "pause", "paused").returncode == 0
         at = migrations(two)[id]
