@@ -21,6 +21,7 @@ async def start_serve(host: RayServe) -> None:
         await host._rest().put(host._envelope(running, []))
 
 
+@pytest.mark.long  # over the local cluster the same kit is in tests/contract
 class TestAttached(OrchestratorConformance):
     @pytest.fixture
     def plugin(self) -> type[Any]:
