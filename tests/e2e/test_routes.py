@@ -16,7 +16,8 @@ from .stand import MODEL, Stand
 from .waiting import wait_until
 
 SESSIONS, AT_A_TIME = 80, 8
-RULES = ("--steps", "10,50,100", "--hold", "1s", "--min-requests", "20", "--limit", "error_rate<=0%")
+RULES = ("--steps", "10,50,100", "--hold", "5s", "--min-requests", "20", "--limit", "error_rate<=0%")
+"""A step holds for longer than a command takes."""
 SINGLE, LEAST_SHARE, MOST_SHARE = 100, 0.32, 0.68  # at 50 %: 3.6 standard deviations to either side
 
 
