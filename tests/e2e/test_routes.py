@@ -18,6 +18,7 @@ from .waiting import wait_until
 SESSIONS, AT_A_TIME = 80, 8
 RULES = ("--steps", "10,50,100", "--hold", "5s", "--min-requests", "20", "--limit", "error_rate<=0%")
 """A step holds for longer than a command takes."""
+UNHURRIED_S = 0.05  # so that the conversations leave a processor to the rest
 SINGLE, LEAST_SHARE, MOST_SHARE = 100, 0.32, 0.68  # at 50 %: 3.6 standard deviations to either side
 
 
@@ -72,7 +73,8 @@ async def ask_many(stand: Stand, count: int) -> list[Turn]:
 @pytest.fixture(scope="module")
 def two() -> Iterator[Stand]:
     with closing(Stand("routes")) as stand:
-        stand.write(breaker=ATTENTIVE, deployments=[deployment(SOURCE), deployment(DESTINATION)])
+        both = [deployment(name, ttft_s=UNHURRIED_S) for name in (SOURCE, DESTINATION)]
+        stand.write(breaker=ATTENTIVE, deployments=both)
         stand.serve()
         yield stand
 
