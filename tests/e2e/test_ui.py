@@ -23,7 +23,7 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-STEPS = ("--steps", "25,50,100", "--hold", "1s", "--min-requests", "3")
+STEPS = ("--steps", "25,50,100", "--hold", "1s", "--min-requests", "3", "--limit", "error_rate<=0%")
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 900}},
