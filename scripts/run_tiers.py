@@ -12,6 +12,8 @@ from pathlib import Path
 from pytest_tiers import TIERS
 
 OF_STACKS = frozenset({"e2e", "cluster"})
+LINE_CHARS = 240
+SLOWEST = ("--durations=40", "--durations-min=10")
 
 
 def plan_lanes(tiers: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -32,7 +34,7 @@ def paths(tiers: Sequence[str]) -> list[str]:
 def start(tiers: Sequence[str], options: Sequence[str], *, piped: bool) -> "subprocess.Popen[str]":
     required = [tier for tier in os.environ.get("FS_REQUIRE_TIERS", "").split(",") if tier in tiers]
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "pytest_tiers", *options, *paths(tiers)],
+        [sys.executable, "-m", "pytest", "-p", "pytest_tiers", *SLOWEST, *options, *paths(tiers)],
         env={**os.environ, "PYTHONPATH": "scripts", "FS_REQUIRE_TIERS": ",".join(required)},
         stdout=subprocess.PIPE if piped else None,
         stderr=subprocess.STDOUT if piped else None,
@@ -40,12 +42,15 @@ def start(tiers: Sequence[str], options: Sequence[str], *, piped: bool) -> "subp
     )
 
 
-def pass_on(name: str, process: "subprocess.Popen[str]") -> int:
-    """Each line under the lane's name; what it ended with."""
+def pass_on(name: str, process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
+    """Each line under the lane's name; what it ended with, and pytest's own lines of what failed."""
+    failed = []
     for line in process.stdout or ():
         sys.stdout.write(f"{name:7}{line}")
         sys.stdout.flush()
-    return process.wait()
+        if line.startswith(("FAILED ", "ERROR ")):
+            failed.append(line.strip())
+    return process.wait(), failed
 
 
 def main() -> int:
@@ -63,10 +68,14 @@ def main() -> int:
     }
     try:
         with ThreadPoolExecutor() as pool:
-            return max(pool.map(pass_on, running.keys(), running.values()))
+            ended = list(pool.map(pass_on, running.keys(), running.values()))
     finally:
         for process in running.values():
             process.terminate()
+    # once more where a log that was cut to its end still has it
+    for line in [line for _, failed in ended for line in failed]:
+        print(line[:LINE_CHARS])
+    return max(code for code, _ in ended)
 
 
 if __name__ == "__main__":

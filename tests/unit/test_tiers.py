@@ -71,6 +71,18 @@ def test_whole_stacks_run_beside_the_rest(monkeypatch):
     assert paths(("unit", "contract"))[-2:] == ["tests/unit", "tests/contract"]
 
 
+def test_what_failed_is_told_by_each_lane(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from run_tiers import pass_on
+
+    printed = "a.py::test_a PASSED\nFAILED a.py::test_b - assert 1 == 2\nERROR a.py::test_c - no nginx\n"
+    lane = subprocess.Popen(
+        [sys.executable, "-c", f"print({printed!r}, end=''); raise SystemExit(1)"], stdout=subprocess.PIPE, text=True
+    )
+    assert pass_on("parts", lane) == (1, ["FAILED a.py::test_b - assert 1 == 2", "ERROR a.py::test_c - no nginx"])
+    assert "parts  a.py::test_a PASSED\n" in capsys.readouterr().out
+
+
 def test_an_unknown_tier_is_refused_in_words():
     ran = subprocess.run([str(SCRIPTS / "test"), "unti"], capture_output=True, text=True)
     assert ran.returncode == 2
