@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from finsight_serve.capabilities import ControllerHost
 from finsight_serve.domain import AutoscalingPolicy
-from finsight_serve.plugin import ApplyError, ControllerHost, DeploymentSpec, Launch, Plan
+from finsight_serve.plugin import ApplyError, DeploymentSpec, Launch, Plan
 from finsight_serve.testing import make_env
 from finsight_serve_k8s_keda.export.manifest import to_yaml
 from finsight_serve_k8s_keda.k8s_keda import K8sKeda

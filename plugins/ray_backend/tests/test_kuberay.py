@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from finsight_serve.capabilities import ControllerHost
 from finsight_serve.domain import AutoscalingPolicy
-from finsight_serve.plugin import ApplyError, ControllerHost, DeploymentSpec, Launch
+from finsight_serve.plugin import ApplyError, DeploymentSpec, Launch
 from finsight_serve.testing import make_env
 from finsight_serve_ray.options import Options
 from finsight_serve_ray.ray_serve import RayServe

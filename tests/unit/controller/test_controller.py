@@ -1,115 +1,27 @@
 """The controller's tasks over actuators that live in memory: what it does around `reduce` and `want`."""
 
-import re
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import anyio
-import httpx
 import pytest
 
-from finsight_serve.controller.api import socket_path
 from finsight_serve.controller.backoff import backoff_s
 from finsight_serve.controller.client import Client
-from finsight_serve.controller.controller import Controller, Hooks, Parts
-from finsight_serve.controller.facts import Fact, StackChosen, StopAsked
-from finsight_serve.controller.leaving import LeavingBalancer
+from finsight_serve.controller.controller import Controller
+from finsight_serve.controller.facts import StopAsked
 from finsight_serve.controller.want import is_stopped
-from finsight_serve.domain import Event
 from finsight_serve.domain.health import HealthRules
 from finsight_serve.plugin import Plan, Replica, Request, Verdict
-from finsight_serve.processes import SystemClock
-from finsight_serve.stack.values import PluginRef, Stack
-from finsight_serve.store import Ledger, Store, StoreError
-from finsight_serve.testing import FakeLoadBalancer, FakeOrchestrator, make_env, wait_for
+from finsight_serve.stack.values import PluginRef
+from finsight_serve.store import Ledger
+from finsight_serve.testing import wait_for
 from finsight_serve.testing.fake_actuators import FakeWorld
 
+from .bench import ON_ONE, Bench, start
 from .worlds import chosen, stack
 
 pytestmark = pytest.mark.anyio
-ON_ONE = stack(("chat", "one"))
-
-
-class FakeProbe:
-    def __init__(self) -> None:
-        self.verdicts: dict[str, Verdict] = {}
-
-    async def probe(self, replica: Replica, model: str, key: str) -> Verdict:
-        return self.verdicts.get(replica.id, "ok")
-
-
-@dataclass
-class Bench:
-    """A state folder and worlds that outlive the controllers run on them."""
-
-    folder: Path
-    one: FakeWorld = field(default_factory=FakeWorld)
-    edge: FakeWorld = field(default_factory=FakeWorld)
-    probe: FakeProbe = field(default_factory=FakeProbe)
-    events: list[Event] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    veto: str | None = None
-
-    @asynccontextmanager
-    async def running(
-        self, *first: Fact, on_this_machine: bool = True, left: Mapping[str, FakeWorld] | None = None
-    ) -> AsyncIterator[Controller]:
-        """`left`: load balancers that left the stack."""
-        env = make_env(self.folder, owner="bench")
-        store, ledger = Store(self.folder), Ledger(self.folder)
-        one = FakeOrchestrator(None, env, self.one)
-        one.on_this_machine = on_this_machine
-        gone = {
-            name: LeavingBalancer(FakeLoadBalancer(None, env, world), env.clock) for name, world in (left or {}).items()
-        }
-        parts = Parts(
-            {"one": one, **gone},  # type: ignore[dict-item]
-            FakeLoadBalancer(None, env, self.edge),
-            self.probe,  # type: ignore[arg-type]
-        )
-        hooks = Hooks(lambda backend, plan: self.veto, self.events.append)
-        try:
-            async with httpx.AsyncClient() as http, anyio.create_task_group() as tasks:
-                controller = Controller(
-                    self.folder,
-                    parts,
-                    hooks,
-                    store=store,
-                    ledger=ledger,
-                    clock=SystemClock(),
-                    http=http,
-                    say=self.said.append,
-                )
-                tasks.start_soon(controller.run, first)
-                yield controller
-                tasks.cancel_scope.cancel()
-        finally:
-            ledger.close()
-            store.close()
-
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self.events]
-
-    def route_versions(self) -> list[int]:
-        return [plan.artefacts[0].body["version"] for plan in self.edge.applied]
-
-    def routed(self) -> list[str]:
-        return [r["id"] for r in self.edge.applied[-1].artefacts[0].body["replicas"]] if self.edge.applied else []
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="fs-") as folder:  # short: a unix socket lives in it
-        yield Bench(Path(folder))
-
-
-def start(chosen_stack: Stack = ON_ONE) -> StackChosen:
-    return chosen(chosen_stack)
 
 
 async def test_it_starts_replicas_and_routes_to_them(bench: Bench) -> None:
@@ -267,13 +179,6 @@ async def test_a_probe_that_raises_is_told_and_takes_nothing_down(bench: Bench) 
         await wait_for(lambda: any("RuntimeError: no such attribute" in line for line in bench.said))
 
 
-async def test_the_socket_is_its_owners_alone(bench: Bench) -> None:
-    bench.folder.chmod(0o755)
-    async with bench.running(start()) as controller:
-        await wait_for(lambda: controller.is_ready)
-        assert socket_path(bench.folder).stat().st_mode & 0o777 == 0o600
-
-
 async def test_a_lost_control_plane_keeps_the_routes(bench: Bench) -> None:
     async with bench.running(start()) as controller:
         await wait_for(lambda: controller.is_ready)
@@ -350,20 +255,6 @@ async def test_the_ledger_is_copied_once_across_a_restart(bench: Bench) -> None:
         await wait_for(both)
 
 
-async def test_status_travels_over_the_socket(bench: Bench) -> None:
-    async with bench.running(start()) as controller:
-        await wait_for(lambda: controller.is_ready)
-        status = await anyio.to_thread.run_sync(Client(bench.folder).status)
-        assert status is not None
-        assert (status.stack, status.deployments[0].ready, status.replicas[0].state) == ("test", 1, "ready")
-        assert await anyio.to_thread.run_sync(Client(bench.folder).is_ready)
-
-
-def test_where_no_controller_runs_the_client_says_so(tmp_path: Path) -> None:
-    client = Client(tmp_path)
-    assert client.status() is None and not client.is_ready() and not client.intend(StopAsked(keep=frozenset()))
-
-
 def routed_by(version: int) -> Request:
     return Request("", f"r{version}", "default", "chat", "127.0.0.1:1", 200, "complete", 1.0, 0.5, 0.1, version)
 
@@ -379,33 +270,3 @@ async def test_route_tables_are_numbered_above_what_the_ledger_has(bench: Bench)
         later = bench.route_versions()[-1] + 40
         bench.edge.record(routed_by(later))
         await wait_for(lambda: bench.route_versions()[-1] > later)
-
-
-async def scraped(bench: Bench) -> str:
-    transport = httpx.AsyncHTTPTransport(uds=str(socket_path(bench.folder)))
-    async with httpx.AsyncClient(transport=transport) as http:
-        return (await http.get("http://controller/metrics")).text
-
-
-async def test_metrics_are_told_over_the_socket_with_what_could_not_be_applied(bench: Bench) -> None:
-    bench.one.failure = "no quota"
-    async with bench.running(start()):
-        await wait_for(lambda: "apply_failed" in bench.kinds())
-        text = await scraped(bench)
-    assert 'finsight_backend_state{backend="one",state="not_applied"} 1.0' in text
-    assert re.search(r'^finsight_apply_failures_total{backend="one"} [1-9]', text, re.M)
-    assert "finsight_store_failures_total 0.0" in text
-
-
-async def test_each_try_to_store_that_fails_is_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    left, commit = iter(range(2)), Store.commit
-
-    async def fail_twice(store: Store, *given: Any) -> None:
-        if next(left, None) is not None:
-            raise StoreError("the disk is full")
-        await commit(store, *given)
-
-    monkeypatch.setattr(Store, "commit", fail_twice)
-    async with bench.running(start()) as controller:
-        await wait_for(lambda: controller.is_ready)
-        assert "finsight_store_failures_total 2.0" in await scraped(bench)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from ..capabilities import ControllerHost, Exporter
 from ..controller.assembly import BACKENDS, build_engine, build_load_balancer, choose_stack
 from ..controller.reduce import reduce
 from ..controller.state import State
 from ..controller.want import deployment_specs
 from ..errors import UserError, did_you_mean
 from ..host import Host, env_for
-from ..plugin import KEY_HASHES_ENV, ControllerHost, DeploymentSpec, Exporter
+from ..plugin import KEY_HASHES_ENV, DeploymentSpec
 from ..ports import is_loopback, split_listen
 from ..processes import SystemClock
 from ..stack import Stack

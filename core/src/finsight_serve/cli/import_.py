@@ -12,10 +12,11 @@ from .main import COMMANDS
 from .options import TAKES_BACKEND_FLAGS, backend_flags, backend_option, confirm, file_option, state_dir, state_option
 
 if TYPE_CHECKING:
+    from ..capabilities import Adopter
     from ..controller.session import Held
     from ..controller.state import Durable
     from ..host import Host
-    from ..plugin import Adopter, Plan
+    from ..plugin import Plan
     from ..stack import Stack
 
     Found = Mapping[str, Mapping[str, str]]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..plugin import Scratch
+from ..capabilities import Scratch
 
 STACK, MODEL = "drill", "rehearsal"
 MAIN, SPARE = "chat", "chat-next"

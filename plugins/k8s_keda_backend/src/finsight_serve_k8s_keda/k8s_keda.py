@@ -6,17 +6,9 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
+from finsight_serve.capabilities import ControllerHost
 from finsight_serve.env import Env
-from finsight_serve.plugin import (
-    Artefact,
-    ControllerHost,
-    DeploymentSpec,
-    Feature,
-    Grade,
-    Observed,
-    Plan,
-    Problem,
-)
+from finsight_serve.plugin import Artefact, DeploymentSpec, Feature, Grade, Observed, Plan, Problem
 
 from .adoption import adopt, adoptable
 from .cluster_id import cluster_id

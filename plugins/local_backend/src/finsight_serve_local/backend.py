@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from finsight_serve.capabilities import Scratch
 from finsight_serve.env import Env
-from finsight_serve.plugin import ApplyError, DeploymentSpec, Feature, Observed, Plan, Problem, Scratch
+from finsight_serve.plugin import ApplyError, DeploymentSpec, Feature, Observed, Plan, Problem
 
 from .convergence import Convergence
 from .manifest import dump_artefacts, load_artefacts, read_plan, write_plan

@@ -8,9 +8,10 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
+from finsight_serve.capabilities import Scratch
 from finsight_serve.domain import Alert, Dashboard, ScrapeJob
 from finsight_serve.env import Env
-from finsight_serve.plugin import ApplyError, Artefact, Feature, Observed, Plan, Problem, Request, RouteTable, Scratch
+from finsight_serve.plugin import ApplyError, Artefact, Feature, Observed, Plan, Problem, Request, RouteTable
 
 from . import binary
 from .configurations import Configurations, version_of

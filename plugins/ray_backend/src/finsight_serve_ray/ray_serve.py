@@ -12,13 +12,13 @@ import tenacity
 from packaging.version import Version
 from pydantic import BaseModel
 
+from finsight_serve.capabilities import ControllerHost, Scratch
 from finsight_serve.domain import Alert, Dashboard, ScrapeJob
 from finsight_serve.env import Env, ProcessId
 from finsight_serve.plugin import (
     ApplyError,
     Artefact,
     Ceiling,
-    ControllerHost,
     DeploymentSpec,
     Feature,
     Launch,
@@ -26,7 +26,6 @@ from finsight_serve.plugin import (
     Plan,
     Problem,
     Replica,
-    Scratch,
 )
 
 from . import application, dashboard, hanging, kuberay, monitoring, ports

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from finsight_serve.capabilities import Scratch
 from finsight_serve.env import Env
-from finsight_serve.plugin import Feature, Launch, Problem, Scratch
+from finsight_serve.plugin import Feature, Launch, Problem
 
 from .metrics import SIGNALS
 from .options import Options as SimOptions

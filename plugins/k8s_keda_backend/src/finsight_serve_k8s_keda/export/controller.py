@@ -7,7 +7,8 @@ and `fs serve` holds a lock on the volume. The load balancer is the controller's
 from collections.abc import Mapping
 from hashlib import sha256
 
-from finsight_serve.plugin import ApplyError, ControllerHost
+from finsight_serve.capabilities import ControllerHost
+from finsight_serve.plugin import ApplyError
 
 from ..kinds import INGRESS, POD_MONITOR, SERVICE, SERVICE_ACCOUNT, Json, Kind
 from ..names import CONTROLLER, DEPLOYMENT, controller_selector

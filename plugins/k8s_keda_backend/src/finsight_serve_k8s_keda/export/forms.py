@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from finsight_serve.plugin import ApplyError, Artefact, ControllerHost, Plan
+from finsight_serve.capabilities import ControllerHost
+from finsight_serve.plugin import ApplyError, Artefact, Plan
 
 from ..options import Options
 from .controller import controller_objects
