@@ -12,10 +12,11 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from finsight_serve.controller.api import build_api, serve_api, socket_path
+from finsight_serve.controller.api import build_api, serve_api
 from finsight_serve.controller.client import Client, Unanswered
 from finsight_serve.controller.facts import Intent, RollbackAsked
 from finsight_serve.controller.status import Status
+from finsight_serve.controller.wire import socket_path
 from finsight_serve.errors import UserError
 
 INTENT = RollbackAsked("m-1", "ann")

@@ -8,9 +8,9 @@ import anyio
 import httpx
 import pytest
 
-from finsight_serve.controller.api import socket_path
 from finsight_serve.controller.client import Client
 from finsight_serve.controller.facts import StopAsked
+from finsight_serve.controller.wire import socket_path
 from finsight_serve.store import Store, StoreError
 from finsight_serve.testing import wait_for
 

@@ -1,12 +1,10 @@
 """The controller's own HTTP, on a unix socket in the state folder (mode 0700): status and intents."""
 
 import contextlib
-import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
 
 import uvicorn
 from anyio.to_thread import run_sync
@@ -18,35 +16,9 @@ from starlette.routing import Route
 
 from .facts import Intent
 from .status import Status
-
-SOCKET_NAME = "controller.sock"
-LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
+from .wire import parse_intent
 
 _STATUS = TypeAdapter(Status)
-_INTENTS: Mapping[str, TypeAdapter[Intent]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Intent)}
-
-
-def intent_json(fact: Intent) -> bytes:
-    """With its kind: several kinds have the same fields."""
-    kind = type(fact).__name__
-    return json.dumps({"kind": kind, "fact": _INTENTS[kind].dump_python(fact, mode="json")}).encode()
-
-
-def parse_intent(body: bytes) -> Intent:
-    """Raises `ValueError` for what is none."""
-    try:
-        intent = json.loads(body)
-        return _INTENTS[intent["kind"]].validate_python(intent["fact"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no intent: {error!r}") from error
-
-
-def socket_path(folder: Path) -> Path:
-    """Raises `ValueError` where the folder's path is too long for a unix socket."""
-    path = folder / SOCKET_NAME
-    if len(str(path).encode()) > LONGEST_SOCKET_PATH:
-        raise ValueError(f"{folder}: the path is too long for a unix socket; choose a shorter --state DIR")
-    return path
 
 
 def build_api(

@@ -6,9 +6,9 @@ import httpx
 from pydantic import TypeAdapter
 
 from ..errors import UserError
-from .api import SOCKET_NAME, intent_json
 from .facts import Intent
 from .status import Status
+from .wire import SOCKET_NAME, intent_json
 
 READ_TIMEOUT_S = 10.0
 INTENT_TIMEOUT_S = 60.0

@@ -21,7 +21,7 @@ from ..errors import one_line
 from ..plugin import Ceiling, Feature, HealthProbe, LoadBalancer, Orchestrator, Plan
 from ..store import Ledger, Store, StoreError
 from .actuator import ActuatorTasks
-from .api import build_api, serve, serve_api, socket_path
+from .api import build_api, serve, serve_api
 from .backoff import backoff_s
 from .clock import set_back_by, time_at
 from .facts import Fact, Intent, Measured, NotApplied, RoutesSeen, StopAsked, TimePassed
@@ -39,6 +39,7 @@ from .status import Status, describe, what_is_awaited
 from .tailing import copy_requests
 from .targets import is_anything_due, shadow_pairs, targets_of
 from .want import Wants, all_deployments_are_ready, is_stopped, want
+from .wire import socket_path
 
 MOST_SCRAPES = 32  # at a time, those that only hold a connection open included
 SHADOW_SOCKET_NAME = "shadow.sock"

@@ -10,13 +10,13 @@ from ..env import Clock
 from ..errors import UserError
 from ..host import Host, env_for
 from ..store import Lease, Ledger, Store
-from .api import socket_path
 from .assembly import Progress, build_parts
 from .controller import Controller, Hooks
 from .facts import Fact
 from .memory import documents, recall
 from .metrics.listener import listen
 from .reduce import reduce
+from .wire import socket_path
 
 
 @dataclass(frozen=True)

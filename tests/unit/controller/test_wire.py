@@ -1,7 +1,7 @@
 import pytest
 
 from finsight_serve.controller import facts
-from finsight_serve.controller.api import intent_json, parse_intent
+from finsight_serve.controller.wire import intent_json, parse_intent
 from finsight_serve.domain.migration import Migration, MigrationRules
 from finsight_serve.stack.values import Tenant
 
