@@ -61,6 +61,25 @@ def test_marked_processes_end_with_their_folder_and_others_do_not(place: Path) -
             one.wait(10)
 
 
+def test_what_was_started_by_one_that_is_being_ended_is_ended_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, end = folder.make(), family.end
+    started = [start(SLEEPER, mark=left)]
+
+    def end_late(processes: list[psutil.Process]) -> None:
+        if len(started) == 1:
+            started.append(start(SLEEPER, mark=left))
+        end(processes)
+
+    monkeypatch.setattr(family, "end", end_late)
+    try:
+        assert len(folder.remove(left)) == 2
+        assert not left.exists() and not any(family.is_running(one.pid) for one in started)
+    finally:
+        for one in started:
+            one.kill()
+            one.wait(10)
+
+
 def test_a_master_comes_before_its_workers() -> None:
     port = find_free_port()
     master = start(FORKER, str(port))

@@ -20,6 +20,8 @@ from . import family
 PREFIX, MAKER = "fs-drill-", "maker.json"
 STATE = "s"
 DOWN_S = 240.0
+ROUNDS = 5
+"""Whoever is ended while it starts another has started it: it is looked again until nobody is found."""
 
 
 def make() -> Path:
@@ -56,9 +58,13 @@ def remove(folder: Path) -> list[str]:
                 start_new_session=True,
                 check=False,
             )
-    left = family.members(folder)
-    told = [_describe(process) for process in left]
-    family.end(left)
+    told = []
+    for _ in range(ROUNDS):
+        left = family.members(folder)
+        told += [_describe(process) for process in left]
+        family.end(left)
+        if not left:
+            break
     shutil.rmtree(folder, ignore_errors=True)
     return told
 
