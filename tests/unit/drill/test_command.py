@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from finsight_serve.cli.main import cli
 from finsight_serve.drill import folder
-from finsight_serve.drill.catalogue import DRILLS, NOT_DRILLED
+from finsight_serve.drill.catalogue import DRILLS, NOT_DRILLED, ON_A_SERVICE
 from finsight_serve.drill.faults import window
 from finsight_serve.drill.load import outcome_of
 
@@ -60,18 +60,29 @@ class TestRefusals:
     def test_a_backend_that_is_none(self) -> None:
         assert "no orchestrator named acme is installed" in refused("disk-full", "--backend", "acme")
 
-    def test_a_stack_that_is_there(self, tmp_path: Path, one_of_each: Foreign) -> None:
+    def test_a_stack_that_has_tenants(self, tmp_path: Path, one_of_each: Foreign) -> None:
         there = Served(tmp_path / "s")
         before = (there.folder / "state.db").read_bytes()
         assert refused("disk-full", "--state", str(there.folder)) == (
-            f"fs: --state {there.folder}: stack test serves 2 tenants; a drill breaks what it runs on, so it makes a "
-            "service of its own: leave --state out"
+            "fs: stack test serves 2 tenants, and a drill breaks what it runs on: `--yes-on test` if that is meant"
         )
         assert (there.folder / "state.db").read_bytes() == before
 
     def test_a_folder_for_its_state(self, tmp_path: Path) -> None:
-        assert refused("--all", "--state", str(tmp_path / "s")).endswith("service of its own: leave --state out")
+        assert refused("--all", "--state", str(tmp_path / "s")).endswith("a drill makes a service of its own")
         assert not (tmp_path / "s").exists()
+
+    @pytest.mark.parametrize("names", [[], ["disk-full"], ["controller-down", "disk-full"]], ids=" ".join)
+    def test_what_is_too_much_for_a_stack_with_tenants(self, names: list[str]) -> None:
+        able = ", ".join(one.name for one in ON_A_SERVICE)
+        assert refused("--all", *names, "--yes-on", "test") == (
+            f"fs: --yes-on test: of all drills it takes {able}; name which"
+        )
+
+    def test_a_backend_beside_a_stack(self) -> None:
+        assert refused("controller-down", "--backend", "acme", "--yes-on", "test").startswith(
+            "fs: --backend acme: with --yes-on it is the backend of"
+        )
 
     def test_no_prometheus(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "")

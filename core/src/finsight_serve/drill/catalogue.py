@@ -6,6 +6,7 @@ from dataclasses import replace
 from ..controller.status import Status
 from . import faults
 from .drill import Command, Deed, Drill
+from .scratch import ScratchService
 from .service import Service
 from .shape import MAIN, NOISY, SPARE, STEADY, Shape
 
@@ -28,7 +29,7 @@ TIGHT = Shape(replicas=1, max_running=8, target_ongoing_requests=10)
 
 
 def _settled(service: Service, status: Status) -> bool:
-    return True
+    return True  # by `fs status` all is as wanted: no deployment is below its floor
 
 
 def _has_ready(replicas: int) -> Callable[[Service, Status], bool]:
@@ -38,7 +39,7 @@ def _has_ready(replicas: int) -> Callable[[Service, Status], bool]:
     return mended
 
 
-def _queue_is_short(service: Service, status: Status) -> bool:
+def _queue_is_short(service: ScratchService, status: Status) -> bool:
     return all((one.waiting or 0) <= service.shape.target_ongoing_requests for one in status.deployments)
 
 
@@ -51,16 +52,39 @@ def _slow_start(speed: int) -> Shape:
     return Shape(cold_start_s=round(BELOW_FLOOR_S / speed) + 10)
 
 
-DRILLS: tuple[Drill, ...] = (
-    Drill(
-        name="controller-down",
-        section="controller-down",
-        fault="kill -9 of the controller",
-        strike=faults.kill_controller,
-        steps=(Command(SERVE),),
-        is_mended=_has_ready(2),
-        loses_nothing=True,
-    ),
+CONTROLLER_DOWN: Drill[Service] = Drill(
+    name="controller-down",
+    section="controller-down",
+    fault="kill -9 of the controller",
+    strike=faults.kill_controller,
+    steps=(Command(SERVE),),
+    is_mended=_settled,
+    loses_nothing=True,
+)
+REPLICA_HUNG: Drill[Service] = Drill(
+    name="replica-hung",
+    section="replica-hung",
+    fault="SIGSTOP of every replica of a deployment",
+    strike=faults.hang_replicas,
+    steps=(),
+    is_mended=_settled,
+    shape=lambda speed: PAIR,
+)
+HEAD_LOST: Drill[Service] = Drill(
+    name="head-lost",
+    section="head-lost",
+    fault="kill -9 of the backend's head",
+    strike=faults.kill_head,
+    steps=(),
+    is_mended=_settled,
+    needs_head=True,
+    is_struck_again=True,
+    wait_s=1800.0,
+)
+ON_A_SERVICE: tuple[Drill[Service], ...] = (CONTROLLER_DOWN, REPLICA_HUNG, HEAD_LOST)
+"""Those that may be carried out where tenants are served: they change no file, and a command or nothing mends it."""
+DRILLS: tuple[Drill[ScratchService], ...] = (
+    CONTROLLER_DOWN,
     Drill(
         name="worker-lost",
         section="worker-lost",
@@ -94,15 +118,7 @@ DRILLS: tuple[Drill, ...] = (
         shape=lambda speed: ROOMY,
         loses_nothing=True,
     ),
-    Drill(
-        name="replica-hung",
-        section="replica-hung",
-        fault="SIGSTOP of every replica of a deployment",
-        strike=faults.hang_replicas,
-        steps=(),
-        is_mended=_has_ready(2),
-        shape=lambda speed: PAIR,
-    ),
+    REPLICA_HUNG,
     Drill(
         name="overload",
         section="overload",
@@ -111,7 +127,7 @@ DRILLS: tuple[Drill, ...] = (
         steps=(Command("fs tenant set TENANT"),),
         is_mended=_queue_is_short,
         shape=lambda speed: TIGHT,
-        prepare=lambda service: service.add_tenant(NOISY),
+        prepare=lambda service: service.add_tenant(NOISY, MAIN),
         words={"TENANT": NOISY},
         loses_nothing=True,
     ),
@@ -210,15 +226,5 @@ DRILLS: tuple[Drill, ...] = (
         is_any_alert=True,
         loses_nothing=True,
     ),
-    Drill(
-        name="head-lost",
-        section="head-lost",
-        fault="kill -9 of the backend's head",
-        strike=faults.kill_head,
-        steps=(),
-        is_mended=_has_ready(2),
-        needs_head=True,
-        is_struck_again=True,
-        wait_s=1800.0,
-    ),
+    HEAD_LOST,
 )

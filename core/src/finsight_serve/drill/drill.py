@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from ..controller.status import Status
 from .runbook import Section
 from .service import Service
 from .shape import Shape
+
+S = TypeVar("S", bound=Service, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -18,28 +21,25 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Deed:
+class Deed(Generic[S]):
     """A sentence of the text's Act that no command carries out, by its first words, and what is done."""
 
     begins: str
-    do: Callable[[Service], object]
-
-
-Step = Command | Deed
+    do: Callable[[S], object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drill:
-    """Without steps its section says that it heals by itself."""
+class Drill(Generic[S]):
+    """For services that are an S. Without steps its section says that it heals by itself."""
 
     name: str
     section: str
     fault: str
-    strike: Callable[[Service], float | None]  # Unix time of the fault; None: when it was called
-    steps: tuple[Step, ...]
-    is_mended: Callable[[Service, Status], bool]  # beside what is wrong by `fs status`
+    strike: Callable[[S], float | None]  # Unix time of the fault; None: when it was called
+    steps: tuple[Command | Deed[S], ...]
+    is_mended: Callable[[S, Status], bool]  # beside what is wrong by `fs status`
     shape: Callable[[int], Shape] = lambda speed: Shape()  # given what the rules' times are divided by
-    prepare: Callable[[Service], object] = lambda service: None  # before the load begins
+    prepare: Callable[[S], object] = lambda service: None  # before the load begins
     words: Mapping[str, str] = field(default_factory=dict)  # what the text leaves to fill in, otherwise than usual
     alert: str = ""  # of several of its section, the one that is waited for
     is_any_alert: bool = False  # its section has none of its own
@@ -49,7 +49,7 @@ class Drill:
     wait_s: float = 300.0  # the longest that the shipped rules wait with the alert
 
 
-def text_of(step: Step, own: Section, sections: Mapping[str, Section]) -> str:
+def text_of(step: Command | Deed[S], own: Section, sections: Mapping[str, Section]) -> str:
     """The step as the runbook has it. Raises `LookupError` where it does not."""
     if isinstance(step, Deed):
         return own.sentence("Act", step.begins)

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import psutil
 
@@ -18,6 +19,7 @@ from .service import Ran, Service
 from .timeline import Finding, Kind, Moment
 from .waiting import DrillError, wait_until
 
+S = TypeVar("S", bound=Service)
 Say = Callable[[str], None]
 CLUSTER = "kubectl "
 """Begins commands that are for a cluster; a drill has none."""
@@ -33,11 +35,11 @@ KILLS = re.compile(r"kill .*?(\d+)$")
 
 
 @dataclass
-class Exercise:
-    drill: Drill
+class Exercise(Generic[S]):
+    drill: Drill[S]
     section: Section
     sections: Mapping[str, Section]
-    service: Service
+    service: S
     speed: int
     say: Say
     moments: list[Moment] = field(default_factory=list)
@@ -65,7 +67,7 @@ class Exercise:
             self.drill.name,
             self.section.title,
             self.drill.fault,
-            self.service.choice.orchestrator,
+            self.service.target.orchestrator,
             self.speed,
             moments,
             count(answers),
@@ -168,7 +170,8 @@ class Exercise:
 
     def _carry_out(self, command: str) -> Ran | None:
         """None for what can't be done here."""
-        filled = fill(command, {**self.service.words(), **self.drill.words})
+        known = {name: text for name, text in self.service.words().items() if text}
+        filled = fill(command, {**known, **self.drill.words})
         if command.startswith(CLUSTER) or filled is None:
             return None
         return self.service.run(filled + (" --yes" if command.startswith(ASKING) and _acts(command) else ""))

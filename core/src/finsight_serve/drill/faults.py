@@ -15,6 +15,7 @@ import psutil
 from ..observability.metrics import NEXT_CUT_OVER
 from . import family
 from .load import Caller, Load
+from .scratch import ScratchService
 from .service import Service
 from .shape import MODEL, NOISY, SPARE, STEADY, Shape
 from .waiting import DrillError, wait_until
@@ -60,9 +61,10 @@ def hang_replicas(service: Service) -> None:
         service.process_of(replica).suspend()
 
 
-def take_the_port(service: Service) -> None:
+def take_the_port(service: ScratchService) -> None:
     """The load balancer dies as a whole, and somebody else has its port before it is started again."""
-    argv = [sys.executable, "-c", SQUATTER, str(service.port), f"{TAKEN_S:g}"]
+    _, port = service.host_and_port
+    argv = [sys.executable, "-c", SQUATTER, str(port), f"{TAKEN_S:g}"]
     squatter = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=service.folder, start_new_session=True
     )
@@ -71,7 +73,7 @@ def take_the_port(service: Service) -> None:
     squatter.stdout.readline()  # it is trying
 
     def is_taken() -> bool:
-        holders = family.listeners(service.port)
+        holders = family.listeners(port)
         if [one.pid for one in holders] == [squatter.pid]:
             return True
         for process in (one for holder in holders for one in family.with_kin(holder)):
@@ -87,7 +89,7 @@ def kill_head(service: Service) -> None:
         kill(service.head())
 
 
-def forbid_writing(service: Service) -> None:
+def forbid_writing(service: ScratchService) -> None:
     """The controller's files can't grow: what a full disk is to it, without one."""
     controller = _controller(service)
     _, hard = controller.rlimit(psutil.RLIMIT_FSIZE)
@@ -95,27 +97,27 @@ def forbid_writing(service: Service) -> None:
     kill_a_replica(service)  # something has to be decided, and so stored
 
 
-def permit_writing(service: Service) -> None:
+def permit_writing(service: ScratchService) -> None:
     controller = _controller(service)
     _, hard = controller.rlimit(psutil.RLIMIT_FSIZE)
     controller.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
 
 
-def take_up(service: Service, shape: Shape) -> None:
+def take_up(service: ScratchService, shape: Shape) -> None:
     """Another fs.yaml, taken up as what is more than numbers is: the controller ends, and the next one adopts."""
     service.write(shape)
     end_controller(service)
     service.serve()
 
 
-def open_window(service: Service, replicas: int) -> float:
+def open_window(service: ScratchService, replicas: int) -> float:
     """A policy that soon wants so many, applied: when it does, which is awaited."""
     opens_s = _apply_window(service, replicas)
     wait_until(lambda: time.time() >= opens_s, OPENS_IN_S, "the window opens")
     return opens_s
 
 
-def miss_window(service: Service, replicas: int) -> float:
+def miss_window(service: ScratchService, replicas: int) -> float:
     """The same; but by then the controller is dead, and Prometheus has been told when it would open."""
     opens_s = _apply_window(service, replicas)
     wait_until(lambda: service.watch.has(NEXT_CUT_OVER.name), OPENS_IN_S / 2, "Prometheus knows when it opens")
@@ -126,7 +128,7 @@ def miss_window(service: Service, replicas: int) -> float:
     return opens_s
 
 
-def _apply_window(service: Service, replicas: int) -> float:
+def _apply_window(service: ScratchService, replicas: int) -> float:
     opens_s = time.time() + OPENS_IN_S
     service.write(replace(service.shape, window=window(replicas, opens_s)))
     service.must("fs apply --yes")
@@ -149,21 +151,21 @@ def window(replicas: int, from_s: float) -> Mapping[str, object]:
     }
 
 
-def end_controller(service: Service) -> None:
+def end_controller(service: ScratchService) -> None:
     pid = _controller(service).pid
     psutil.Process(pid).terminate()
     wait_until(lambda: not family.is_running(pid), GONE_S, "the controller has ended")
 
 
-def stick_migration(service: Service) -> None:
+def stick_migration(service: ScratchService) -> None:
     """No limit rolls it back, and its first step is proved by more requests than come."""
     rules = "--min-requests 100000 --hold 1s --limit 'error_rate<=50%'"
     service.must(f"fs migrate {STEADY} --to {SPARE} {rules} --detach --yes")
 
 
-def flood(service: Service, clients: int) -> None:
+def flood(service: ScratchService, clients: int) -> None:
     """Of a tenant of its own; its answers are not counted."""
-    service.floods.append(Load(Caller(service.url, service.keys[NOISY], MODEL, clients)).start())
+    service.floods.append(Load(Caller(service.target.url, service.keys[NOISY], MODEL, clients)).start())
 
 
 def wait(service: Service) -> None:
@@ -177,7 +179,7 @@ def _controller(service: Service) -> psutil.Process:
     return psutil.Process(pid)
 
 
-def certify(service: Service, days: int) -> None:
+def certify(service: ScratchService, days: int) -> None:
     """A certificate for loopback, in the files that fs.yaml names. Raises `DrillError`."""
     if shutil.which("openssl") is None:
         raise DrillError("openssl is not installed, and a certificate is made with it")
