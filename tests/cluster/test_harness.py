@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -167,7 +168,8 @@ def test_two_clusters_side_by_side_and_one_ends_without_a_trace(cluster, make_cl
         deploy(other, there, spec)
         near, far = pod_address(cluster, here), pod_address(other, there)
         code = f"import urllib.request as u; print(u.urlopen('http://{far}:8000/passwd', timeout=5).status)"
-        assert cluster.kubectl("exec", "-n", here, "deploy/d", "--", sys.executable, "-c", code).strip() == "200"
+        ask = partial(cluster.kubectl, "exec", "-n", here, "deploy/d", "--", sys.executable, "-c", code)
+        cluster.kubectl.wait(lambda: ask().strip() == "200", 60, "an answer from the other cluster's pod")
 
         inside = processes_of(other)
         assert {"kubelet", "envoy", "etcd", "coredns", "keda"} <= {process.name() for process in inside}

@@ -73,7 +73,8 @@ Name = Annotated[
 
 
 class Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, frozen=True)
+    # built when first needed: most commands ask a controller, and read no more of a file than its stack's name
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, frozen=True, defer_build=True)
 
 
 class BackendEntry(Entry):
