@@ -49,6 +49,7 @@ def test_a_vllm_that_dies_while_loading(stand: Stand) -> None:
 
 
 @needs_vllm
+@pytest.mark.long
 def test_weights_that_are_cut_short_are_found_before_anything_starts(stand: Stand) -> None:
     weights = copy_model(stand.folder / "model") / "model.safetensors"
     with weights.open("r+b") as file:

@@ -188,6 +188,7 @@ def assert_full_limit(stand: Stand) -> None:
     assert load.not_whole() == []
 
 
+@pytest.mark.long
 def test_the_head_raylet_is_killed(on_ray: Stand, trial: Callable[..., Trial]) -> None:
     """It owns the replicas of a single node, so the losses are reported; but it must come back by itself."""
     raylet = ray_daemon(on_ray, "raylet")

@@ -1,6 +1,6 @@
 """A tenant is moved from Ray to plain processes under load, and one thing is killed at one stage of it.
 
-Three cells of the matrix by default; `-m ''` runs every combination (some 15 minutes). The
+Two cells of the matrix by default; `-m ''` runs every combination (some 15 minutes). The
 lines are printed at the end of the run, and written to the file that FS_MIGRATION_REPORT names.
 """
 
@@ -77,7 +77,6 @@ STRIKES = {
 }
 SOME = [
     ("controller", "shifting 10"),
-    ("nginx worker", "shifting 100"),
     ("source replica", "draining"),
 ]
 EVERY = [

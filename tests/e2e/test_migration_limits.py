@@ -72,7 +72,12 @@ BAD = {
 }  # fmt: skip
 
 
-ALIKE = {"answers 500 now and then", "answers wrongly", "ends its streams early"}
+ALIKE = {
+    "answers 500 now and then",
+    "answers wrongly",
+    "ends its streams early",
+    "begins late, against the source",
+}
 FAULTS = [pytest.param(name, marks=pytest.mark.long if name in ALIKE else ()) for name in BAD]
 
 
