@@ -18,8 +18,8 @@ from .stand import MODEL, Stand
 from .waiting import wait_until
 
 SPARE, LONE, LONE_MODEL = "spare", "lone", "lone-model"
-OPEN_S, IN_A_ROW, GOOD = 8, 4, 5
-RULES = {
+OPEN_S, IN_A_ROW, GOOD = 20, 4, 5
+RULES = {  # a breaker stays open for longer than a restart takes on a busy machine
     "window_s": 5,
     "min_requests": 1000,
     "consecutive_failures": IN_A_ROW,
