@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core/src/finsight_serve"
 PLUGINS = {path.name: path for path in ROOT.glob("plugins/*/src/*") if path.is_dir() and path.suffix != ".egg-info"}
-PUBLIC = {"domain", "env", "plugin", "ports", "replica_guard", "schedule"}
+PUBLIC = {"capabilities", "domain", "env", "plugin", "ports", "replica_guard", "schedule"}
 
 
 def imports(folder: Path) -> Iterator[tuple[str, str]]:
