@@ -20,7 +20,8 @@ from .waiting import wait_until
 SLOW, LOAD_S = "chat-slow", 4
 LIMIT = ("--limit", "error_rate<=0%")
 GOES_ON = ("--steps", "10,50,100", "--hold", "1s", "--min-requests", "3", *LIMIT)
-HOLDS = ("--steps", "10,50,100", "--hold", "5s", "--min-requests", "3", *LIMIT)  # longer than a command takes
+STEPS = "10,20,30,40,50,60,70,80,90,100"  # so many that a command falls into one of the first, however long it takes
+HOLDS = ("--steps", STEPS, "--hold", "3s", "--min-requests", "3", *LIMIT)
 QUICK = ("--steps", "50,100", "--hold", "1s", "--min-requests", "3", *LIMIT)
 STAYS = ("--steps", "50,100", "--hold", "60s", "--min-requests", "3", *LIMIT)
 TENANTS = ("never-ready", "twice", "another", "revoked", "rotated", "paused", "killed", "down", "gone")
@@ -161,12 +162,12 @@ def test_it_is_paused_resumed_and_rolled_back_by_hand(two: Stand) -> None:
         wait_phase(two, id, "shifting 10")
         assert two.fs("migrate", "pause", "paused").returncode == 0
         at = migrations(two)[id]
-        assert at.paused and (at.phase, at.step) == ("shifting", 0)
+        assert at.paused and at.phase == "shifting"
         would_go_on(two, asked, at)
-        assert migrations(two)[id] == at or migrations(two)[id].step == 0
+        assert migrations(two)[id].step == at.step
         assert "paused" in two.fs("migrate", "explain", id).stdout
         assert two.fs("migrate", "resume", id).returncode == 0
-        wait_phase(two, id, "shifting 50")
+        wait_until(lambda: migrations(two)[id].step > at.step, 60, "it goes on")
         assert two.fs("migrate", "rollback", id, "--yes").returncode == 0
         wait_at(two, SOURCE, "paused")
         ended = wait_over(two, id)
