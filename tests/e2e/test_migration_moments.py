@@ -201,7 +201,7 @@ def test_the_controller_is_killed_between_a_commit_and_what_follows(two: Stand) 
             two.serving.process.kill()
             untold += is_untold(two, migration)
             two.serving.wait_ended()
-            assert asked.streaming
+            wait_streaming(asked)
             two.serve()
         ended = wait_over(two, id, 90)
     assert ended.phase == "done", ended.reason
