@@ -55,7 +55,7 @@ def test_exactly_what_is_ours_is_removed(applying):
     assert applying.get("ScaledObject/chat") is None
     assert applying.get("ScaledObject/batch") is not None
     applying.apply()
-    wait_until(lambda: applying.left() == before, 20, "only what was there before is left")
+    wait_until(lambda: applying.left() == before, 60, "only what was there before is left")
     assert other.in_force(theirs) == [artefact.body for artefact in theirs.artefacts]
 
 
@@ -73,9 +73,9 @@ def test_an_evicted_replica_is_replaced(applying):
         found = applying.kubectl.json("get", "pods", "-n", applying.namespace)["items"]
         return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    (sick,) = wait_until(pods, 30, "a pod")
+    (sick,) = wait_until(pods, 60, "a pod")
     applying.apply("chat", evict=[sick])
-    wait_until(lambda: pods() not in ([sick], []), 30, "another pod")
+    wait_until(lambda: pods() not in ([sick], []), 60, "another pod")
     applying.apply("chat", evict=[sick])
     assert sick not in pods()
 
@@ -130,7 +130,7 @@ def test_an_api_server_that_stops_halfway_is_gone_on_with(cluster, applying):
     thread = threading.Thread(target=apply)
     thread.start()
     try:
-        cluster.kubectl.wait(lambda: applying.get(f"ServiceAccount/{MANY[0]}"), 30, "the first object")
+        cluster.kubectl.wait(lambda: applying.get(f"ServiceAccount/{MANY[0]}"), 60, "the first object")
         stop(signal.SIGKILL)
         thread.join(60)
     finally:

@@ -288,7 +288,7 @@ def test_a_quota_that_is_used_up(applying):
     }
     applying.kubectl.apply(quota, namespace=applying.namespace)
     where = ("quota", "few", "-n", applying.namespace)
-    wait_until(lambda: applying.kubectl.json("get", *where).get("status", {}).get("used"), 30, "the quota is counted")
+    wait_until(lambda: applying.kubectl.json("get", *where).get("status", {}).get("used"), 60, "the quota is counted")
     line = applying.refusal("chat")
     assert f"the quota 'few' of namespace {applying.namespace} leaves no room: it asks for services=1" in line
     assert applying.left() == set()

@@ -86,7 +86,7 @@ def test_the_api_server_is_stopped(cluster: Cluster, stand: ClusterStand, trial:
     def strike(load: Load) -> None:
         cluster.stop_api_server()
         try:
-            wait_until(lambda: backend_state(stand) != "ok", 30, "fs status says that it does not answer")
+            wait_until(lambda: backend_state(stand) != "ok", 60, "fs status says that it does not answer")
             lasts(load)
         finally:
             cluster.start_api_server()
@@ -172,7 +172,7 @@ def test_a_pod_is_killed_for_its_memory(cluster: Cluster, stand: ClusterStand, t
         held = connections_to(address)
         command = (sys.executable, "-c", FILL)
         assert not cluster.kubectl.works("exec", id, "-n", stand.namespace, "-c", "engine", "--", *command)
-        wait_until(was_killed_for_its_memory, 30, "the cluster says so")
+        wait_until(was_killed_for_its_memory, 60, "the cluster says so")
 
     # the container starts again in its place; on a slow machine the probe gives it up before, and the pod is replaced
     done = trial("a serving pod killed for its memory", strike, lambda _: True, note="truncated is what it held")

@@ -99,7 +99,7 @@ def test_pods_services_and_the_gateway_answer_from_here(cluster, namespace, host
     }
     cluster.kubectl.apply(route, namespace=namespace)
     url = f"http://{cluster.gateway_address}/passwd"
-    cluster.kubectl.wait(lambda: answers(url, **TENANT), 20, "the route")
+    cluster.kubectl.wait(lambda: answers(url, **TENANT), 60, "the route")
     assert get(url).status_code == 404
     from_a_pod = f"http://{cluster.gateway_in_cluster}/passwd"
     code = f"import urllib.request as u; print(u.urlopen(u.Request('{from_a_pod}', headers={TENANT})).status)"
@@ -140,10 +140,10 @@ def test_prometheus_reads_replicas_with_its_key_and_sees_deployments(cluster, na
     ]
     deploy(cluster, namespace, spec, **{"app.kubernetes.io/managed-by": "finsight-serve"})
     here = f'{{namespace="{namespace}"}}'
-    series = cluster.kubectl.wait(lambda: cluster.query(f"vllm:num_requests_running{here}"), 30, "the replica's series")
+    series = cluster.kubectl.wait(lambda: cluster.query(f"vllm:num_requests_running{here}"), 60, "the replica's series")
     assert series[0]["metric"]["pod"].startswith("d-")
     ready = f"kube_deployment_status_replicas_ready{here}"
-    cluster.kubectl.wait(lambda: [one for one in cluster.query(ready) if one["value"][1] == "1"], 30, "its readiness")
+    cluster.kubectl.wait(lambda: [one for one in cluster.query(ready) if one["value"][1] == "1"], 60, "its readiness")
 
 
 def test_restricted_namespaces_refuse_host_paths(cluster, host_image, host_pod):
@@ -175,7 +175,7 @@ def test_two_clusters_side_by_side_and_one_ends_without_a_trace(cluster, make_cl
         assert {"kubelet", "envoy", "etcd", "coredns", "keda"} <= {process.name() for process in inside}
         other.stop()
         assert not other.state.exists()
-        wait_until(lambda: not any(map(lives, inside)), 5, "the end of its processes")
+        wait_until(lambda: not any(map(lives, inside)), 60, "the end of its processes")
         assert str(other.state) not in Path("/proc/mounts").read_text()
         assert not Path("/sys/class/net", other.sandbox.link).exists()
         assert not list(Path("/sys/fs/cgroup").glob(f"*/{other.sandbox.cgroup}"))
@@ -222,13 +222,13 @@ clusters.make("left", Binaries(Path({str(binaries.cache)!r})), Settings(), Path(
 """
     owner = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY)
     try:
-        left = wait_until(lambda: clusters.find("left", binaries, root), 20, "its folder")
-        wait_until(lambda: left.sandbox.alive("kube-apiserver"), 30, "its API server")
+        left = wait_until(lambda: clusters.find("left", binaries, root), 60, "its folder")
+        wait_until(lambda: left.sandbox.alive("kube-apiserver"), 60, "its API server")
         inside = processes_of(left)
     finally:
         owner.kill()
         owner.wait()
-    wait_until(lambda: not any(map(lives, inside)), 20, "the end of its processes")
+    wait_until(lambda: not any(map(lives, inside)), 60, "the end of its processes")
     said = []
     clusters.end_abandoned(binaries, said.append, root)
     assert said == ["ending the abandoned cluster left"]

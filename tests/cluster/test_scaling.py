@@ -109,7 +109,7 @@ def test_keda_scales_the_default_policy_to_four_and_back(stand: ClusterStand, te
             with stand.load(workers=MANY, tokens=TOKENS) as many:
                 counts.reaches(4, STEPS * UP_S + SYNCS_S)
                 told = "4 of 1-4 replicas"
-                wait_until(lambda: told in stand.seen().deployments[0].autoscaler, 30, f"fs status says {told}")
+                wait_until(lambda: told in stand.seen().deployments[0].autoscaler, 60, f"fs status says {told}")
             counts.reaches(1, STEPS * DOWN_S + SYNCS_S)
             wait_until(lambda: len(stand.pods()) == len(stand.seen().replicas) == 1, 60, "the last have drained")
     answers = [*few.answers, *many.answers]

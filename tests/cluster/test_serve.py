@@ -149,7 +149,7 @@ def test_the_gateway_comes_between_and_the_pods_live_on(stand: Typed, models: di
     assert stand.pods() == pods and stand.nginx().pid == master
     before = last_replicas(stand)
     assert "Paris" in ask(stand)
-    new = wait_until(lambda: last_replicas(stand)[len(before) :], 20, "the ledger's row")
+    new = wait_until(lambda: last_replicas(stand)[len(before) :], 60, "the ledger's row")
     assert [replica for replica, _ in new] == [stand.cluster.gateway_address], "it went through the Gateway"
     # the client library hangs up once it has the terminal event, which may be before the body's own end
     assert {outcome for _, outcome in new} <= {"complete", "client_closed"}

@@ -55,13 +55,13 @@ async def test_the_queries_mean_what_they_should(cluster: Any, scraped: Metrics,
 
     assert values(None, None)
     scraped.load[name], scraped.open_at_the_edge[name], scraped.refused_at_the_edge[name] = 7, 3, 5
-    cluster.kubectl.wait(lambda: values(7, 1), 30, "the engine's number")
+    cluster.kubectl.wait(lambda: values(7, 1), 60, "the engine's number")
     said = await asked(cluster, tmp_path, *queries)
     assert [line.partition(": ")[2].partition(",")[0] for line in said] == ["answers 7", "answers 1"]
     scraped.load[name] = None
-    cluster.kubectl.wait(lambda: values(3, 0), 30, "the load balancer's number")
+    cluster.kubectl.wait(lambda: values(3, 0), 60, "the load balancer's number")
     scraped.open_at_the_edge[name], scraped.refused_at_the_edge[name] = 0, 9
-    cluster.kubectl.wait(lambda: values(1, 0), 30, "one for all that were refused")
+    cluster.kubectl.wait(lambda: values(1, 0), 60, "one for all that were refused")
 
 
 @pytest.mark.parametrize(

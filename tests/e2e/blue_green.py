@@ -57,7 +57,7 @@ def begin_attached(stand: Stand, tenant: str, to: str, *options: str) -> "tuple[
         assert watching.poll() is None, watching.communicate()[0]
         return next(iter(set(migrations(stand)) - known), None)
 
-    return watching, wait_until(begun, 30, "the migration has begun", poll_s=0.02)
+    return watching, wait_until(begun, 60, "the migration has begun", poll_s=0.02)
 
 
 def rows(stand: Stand, ids: Collection[str] = ()) -> Mapping[str, Mapping[str, Any]]:
@@ -75,4 +75,4 @@ def routed_to(stand: Stand, tenant: str = "default") -> str:
 
 
 def wait_at(stand: Stand, where: str, tenant: str = "default") -> None:
-    wait_until(lambda: routed_to(stand, tenant) == f"{where} 100 %", 30, f"all of {tenant}'s requests go to {where}")
+    wait_until(lambda: routed_to(stand, tenant) == f"{where} 100 %", 60, f"all of {tenant}'s requests go to {where}")

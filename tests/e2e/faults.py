@@ -21,7 +21,7 @@ from .waiting import wait_until
 WORKERS, TOKENS = 8, 30
 ROUNDS = 2  # of answers by every worker, before the fault and after the recovery
 TRAFFIC_S = 60.0
-LEDGER_S = 20.0
+LEDGER_S = 60.0
 
 HEADER = ("fault", "requests", "failed before first byte", "truncated", "seconds to recovery", "note")
 

@@ -24,7 +24,7 @@ def serving(served: Stand) -> Stand:
     """One replica runs, and the file says so."""
     served.write(replicas=1)
     assert served.fs("apply", "--yes").returncode == 0
-    wait_until(lambda: len(served.replicas()) == 1, 30, "one replica")
+    wait_until(lambda: len(served.replicas()) == 1, 60, "one replica")
     return served
 
 
@@ -32,10 +32,10 @@ def test_a_policy_is_changed_live_and_no_replica_is_replaced(serving: Stand) -> 
     before = serving.replicas()
     serving.write(replicas=2, health={"period_s": 0.5})
     with serving.load(workers=2, tokens=20) as load:
-        wait_until(lambda: load.count("whole") > 2, 20, "the load runs")
+        wait_until(lambda: load.count("whole") > 2, 60, "the load runs")
         done = serving.fs("apply", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
-        wait_until(lambda: len(serving.replicas()) == 2, 30, "two replicas")
+        wait_until(lambda: len(serving.replicas()) == 2, 60, "two replicas")
     assert [answer.why for answer in load.not_whole()] == []
     assert before.items() <= serving.replicas().items()
     assert "deployments.chat.policy.min_replicas: 1 → 2" in done.stdout

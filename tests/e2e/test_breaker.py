@@ -40,7 +40,7 @@ def three() -> Iterator[Stand]:
             tenants=[{"name": "default", "deployment": SOURCE}, {"name": LONE, "deployment": LONE}],
         )
         stand.serve()
-        wait_until(lambda: all(one.health == "ok" for one in stand.seen().replicas), 20, "all answer the probe")
+        wait_until(lambda: all(one.health == "ok" for one in stand.seen().replicas), 60, "all answer the probe")
         yield stand
 
 
@@ -67,7 +67,7 @@ def test_it_opens_spills_survives_a_restart_and_closes_again(three: Stand) -> No
         set_faults(stand, SOURCE, error_rate=1.0)
         wait_state(stand, SOURCE, "open")
         wait_at(stand, SPARE)
-        wait_until(lambda: stand.seen().routes_in_force == stand.seen().route_version, 10, "the spill is in force")
+        wait_until(lambda: stand.seen().routes_in_force == stand.seen().route_version, 60, "the spill is in force")
         spilled, spilled_s = stand.seen().route_version, time.monotonic()
         opened = stored(stand, SOURCE)
         assert opened.reason == f"{opened.reason.split()[0]} requests in a row failed or broke off (limit {IN_A_ROW})" \
@@ -85,7 +85,7 @@ def test_it_opens_spills_survives_a_restart_and_closes_again(three: Stand) -> No
         assert time.time() < opened.since_s + OPEN_S, "it is still open"
 
         wait_state(stand, SOURCE, "half_open")
-        wait_until(lambda: stand.seen().tenants[0].routed_to == f"{SOURCE} 20 %, {SPARE} 80 %", 10, "it is tried")
+        wait_until(lambda: stand.seen().tenants[0].routed_to == f"{SOURCE} 20 %, {SPARE} 80 %", 60, "it is tried")
         wait_state(stand, SOURCE, "closed")
         wait_at(stand, SOURCE)
     seen = rows(stand, {answer.request_id for answer in load.answers})
@@ -108,7 +108,7 @@ def test_with_nobody_else_to_answer_it_is_503_and_opens_for_longer(three: Stand)
         wait_streaming(load)
         set_faults(stand, LONE, error_rate=1.0)
         wait_state(stand, LONE, "open")
-        wait_until(lambda: stand.seen().routes_in_force == stand.seen().route_version, 10, "nobody is sent there")
+        wait_until(lambda: stand.seen().routes_in_force == stand.seen().route_version, 60, "nobody is sent there")
         assert stand.seen().tenants[1].routed_to == "refused"
         answer = ask(stand, LONE, LONE_MODEL)
         assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1
@@ -119,7 +119,7 @@ def test_with_nobody_else_to_answer_it_is_503_and_opens_for_longer(three: Stand)
         }  # fmt: skip
         assert ask(stand, "default", MODEL).status_code == 200, "no matter of other tenants"
         wait_state(stand, LONE, "half_open")
-        wait_until(lambda: stored(stand, LONE).openings == 2, 30, "it opens again")
+        wait_until(lambda: stored(stand, LONE).openings == 2, 60, "it opens again")
     again = stored(stand, LONE)
     assert again.state == "open" and f"tried again; open for {2 * OPEN_S} s" in again.reason
 

@@ -31,14 +31,14 @@ def test_plan_shows_what_would_be_made_and_makes_nothing(stand: Stand) -> None:
 
 
 def test_plan_of_what_runs_keeps_everything(served: Stand) -> None:
-    wait_until(lambda: len(served.replicas()) == 2, 20, "two replicas")
+    wait_until(lambda: len(served.replicas()) == 2, 60, "two replicas")
     plan = json.loads(served.fs("plan", "-o", "json").stdout)
     assert {change["action"] for change in plan["changes"]} == {"keep"}, plan["diff"]
     assert served.replica_key() not in served.fs("plan").stdout
 
 
 def test_status_in_json_and_for_people(served: Stand) -> None:
-    wait_until(lambda: all(one.health == "ok" for one in served.seen().replicas), 20, "probed")
+    wait_until(lambda: all(one.health == "ok" for one in served.seen().replicas), 60, "probed")
     status = served.status()
     assert status["stack"]["url"] == served.url and status["stack"]["load_balancer"] == "ok"
     assert [row["state"] for row in status["backends"]] == ["ok"]
@@ -56,7 +56,7 @@ def test_the_ledger_counts_what_clients_got(served: Stand) -> None:
     with served.load(workers=2, tokens=4, rounds=5) as load:
         load.join()
     assert load.count("whole") == 10
-    wait_until(lambda: complete() == before + 10, 10, "ten complete rows")
+    wait_until(lambda: complete() == before + 10, 60, "ten complete rows")
 
 
 def test_logs_by_name(served: Stand) -> None:
@@ -78,7 +78,7 @@ def test_a_backup_restores_keys_and_ledger_elsewhere(stand: Stand) -> None:
     serving = stand.serve()
     with stand.client() as client:
         assert client.models.list().data
-    wait_until(lambda: stand.seen().ledger, 10, "a row in the ledger")
+    wait_until(lambda: stand.seen().ledger, 60, "a row in the ledger")
     archive = stand.folder / "backup.tar.gz"
     done = stand.fs("state", "backup", str(archive))
     assert done.returncode == 0, done.stderr

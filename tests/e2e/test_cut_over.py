@@ -82,7 +82,7 @@ def test_default_and_market_hours_cut_over_at_the_edges(stand: ClockedStand) -> 
     with stand.load(workers=4, tokens=40) as load:
         stream(load)
         stand.set_clock("09:00:00", before_s=LEAD_S)
-        wait_until(lambda: len(stand.cut_overs()) == 1, 30, "the cut-over at nine")
+        wait_until(lambda: len(stand.cut_overs()) == 1, 60, "the cut-over at nine")
         wait_until(lambda: is_well(stand.live(), 2), 120, "two replicas are ready")
         assert first.items() <= stand.replicas().items()
         assert plan_keeps_everything(stand)
@@ -90,7 +90,7 @@ def test_default_and_market_hours_cut_over_at_the_edges(stand: ClockedStand) -> 
         both = stand.replicas()
         stream(load)
         stand.set_clock("16:00:00", before_s=LEAD_S)
-        wait_until(lambda: len(stand.cut_overs()) == 2, 30, "the cut-over at four")
+        wait_until(lambda: len(stand.cut_overs()) == 2, 60, "the cut-over at four")
         wait_until(lambda: plan_keeps_everything(stand), 60, "the numbers of the evening are in force on Ray")
         stream(load)
         assert stand.replicas() == both

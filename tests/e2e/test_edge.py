@@ -59,18 +59,18 @@ def test_it_comes_behind_under_load_and_a_tenant_is_moved_through_both(stand: St
     first = stand.serve()
     master = stand.nginx().pid
     with stand.load(workers=6, tokens=10) as load:
-        wait_until(lambda: load.count("whole") > 6, 20, "the load runs")
+        wait_until(lambda: load.count("whole") > 6, 60, "the load runs")
         first.process.send_signal(signal.SIGTERM)
         assert first.wait_ended() == 0, first.output
         write(stand, behind=find_free_port())
         stand.serve()
         assert stand.nginx().pid == master
         seen = load.count("whole")
-        wait_until(lambda: load.count("whole") > seen + 6, 20, "answers come through both")
+        wait_until(lambda: load.count("whole") > seen + 6, 60, "answers come through both")
         moved = wait_over(stand, migrate(stand, "default", DESTINATION, *STEPS))
         assert (moved.phase, moved.proof) == ("done", ""), "all that was open at its source has ended"
         seen = load.count("whole")
-        wait_until(lambda: load.count("whole") > seen + 6, 20, "answers come from where it was moved to")
+        wait_until(lambda: load.count("whole") > seen + 6, 60, "answers come from where it was moved to")
     assert [answer.why for answer in load.not_whole()] == []
     ids = [answer.request_id for answer in sorted(load.answers, key=lambda answer: answer.began_s)]
     wait_until(lambda: ledger_rows(stand.state, ids), LEDGER_S, "a row for each answer")
@@ -85,7 +85,7 @@ def test_it_leaves_under_load_and_nothing_of_it_stays(stand: StandWithAnother) -
     write(stand, behind=behind)
     first = stand.serve()
     with stand.load(workers=6, tokens=10) as load:
-        wait_until(lambda: load.count("whole") > 6, 20, "answers come through both")
+        wait_until(lambda: load.count("whole") > 6, 60, "answers come through both")
         first.process.send_signal(signal.SIGTERM)
         assert first.wait_ended() == 0, first.output
         assert is_open(behind), "it lives on without a controller"
@@ -94,7 +94,7 @@ def test_it_leaves_under_load_and_nothing_of_it_stays(stand: StandWithAnother) -
         wait_until(lambda: "applied  behind_edge/plain-nginx  emptied" in second.output, 60, "it is told to end")
         assert not is_open(behind)
         seen = load.count("whole")
-        wait_until(lambda: load.count("whole") > seen + 6, 20, "answers come from the edge alone")
+        wait_until(lambda: load.count("whole") > seen + 6, 60, "answers come from the edge alone")
     assert [answer.why for answer in load.not_whole()] == []
 
 

@@ -135,7 +135,7 @@ def test_the_routes_are_reloaded(on_ray: Stand, trial: Callable[..., Trial]) -> 
         for _ in range(RELOADS):
             before = set(on_ray.nginx().children())
             on_ray.nginx().send_signal(signal.SIGHUP)
-            wait_until(lambda old=before: set(on_ray.nginx().children()) - old, 20, "nginx has new workers")
+            wait_until(lambda old=before: set(on_ray.nginx().children()) - old, 60, "nginx has new workers")
             wait_for_traffic(load, answers=10)
 
     trial(f"{RELOADS} route reloads", strike, lambda _: True, tokens=3).assert_all_whole()
@@ -160,16 +160,16 @@ def test_an_nginx_worker_is_killed(on_ray: Stand, trial: Callable[..., Trial]) -
         victim.kill()
 
     with on_ray.load("capped", workers=CAP // 2, tokens=40) as capped:
-        wait_until(lambda: capped.streaming == CAP // 2, 20, "the capped tenant's streams run")
+        wait_until(lambda: capped.streaming == CAP // 2, 60, "the capped tenant's streams run")
         done = trial("kill -9 of an nginx worker", strike, lambda _: victim not in workers() and bool(workers()))
     lost = [*done.not_whole, *capped.not_whole()]
     assert len(lost) <= held, done.explain()
     assert {done.rows[answer.request_id][1] for answer in done.not_whole if answer.request_id} <= {"unknown"}
     done.assert_ledger_agrees()
 
-    wait_until(lambda: new_rows() >= len(lost) > 0, 30, "the ledger has a row of unknown outcome for each")
+    wait_until(lambda: new_rows() >= len(lost) > 0, 60, "the ledger has a row of unknown outcome for each")
     assert new_rows() <= held
-    wait_until(lambda: on_ray.open_requests() == {"default": 0, "capped": 0}, 30, "in-flight counters are down again")
+    wait_until(lambda: on_ray.open_requests() == {"default": 0, "capped": 0}, 60, "in-flight counters are down again")
     assert_full_limit(on_ray)
 
 
@@ -180,7 +180,7 @@ def unknown_rows(stand: Stand) -> int:
 def assert_full_limit(stand: Stand) -> None:
     """The capped tenant may have `CAP` requests open, and not one more."""
     with stand.load("capped", workers=CAP, tokens=100, rounds=1) as load, stand.client("capped") as client:
-        wait_until(lambda: load.streaming == CAP or load.not_whole(), 30, "the whole limit can be used")
+        wait_until(lambda: load.streaming == CAP or load.not_whole(), 60, "the whole limit can be used")
         with pytest.raises(openai.RateLimitError) as caught:
             client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "one more"}])
         load.join()

@@ -17,7 +17,7 @@ def test_ctrl_c_lets_open_streams_end_and_leaves_nothing(stand: Stand) -> None:
     stand.write(replicas=2, engine_options=SLOW)
     serving = stand.serve()
     with stand.load(workers=4, tokens=60, rounds=1) as load:
-        wait_until(lambda: load.streaming == 4, 10, "four streams have begun")
+        wait_until(lambda: load.streaming == 4, 60, "four streams have begun")
         stand.family.members()
         serving.process.send_signal(signal.SIGINT)
         load.join()
@@ -29,19 +29,19 @@ def test_ctrl_c_lets_open_streams_end_and_leaves_nothing(stand: Stand) -> None:
 def test_the_next_serve_adopts_what_a_sigterm_left_and_no_request_fails(stand: Stand) -> None:
     stand.write(replicas=2, engine_options=SLOW)
     first = stand.serve()
-    wait_until(lambda: len(stand.replicas()) == 2, 30, "two replicas")
+    wait_until(lambda: len(stand.replicas()) == 2, 60, "two replicas")
     replicas, master = stand.replicas(), stand.nginx().pid
     with stand.load(workers=6, tokens=20) as load:
-        wait_until(lambda: load.count("whole") > 6, 20, "the load runs")
+        wait_until(lambda: load.count("whole") > 6, 60, "the load runs")
         first.process.send_signal(signal.SIGTERM)
         assert first.wait_ended() == 0, first.output
         seen = load.count("whole")
-        wait_until(lambda: load.count("whole") > seen + 6, 20, "traffic goes on without a controller")
+        wait_until(lambda: load.count("whole") > seen + 6, 60, "traffic goes on without a controller")
         status = stand.status()
         assert status["stack"]["controller"] == "not running"
         second = stand.serve()
         seen = load.count("whole")
-        wait_until(lambda: load.count("whole") > seen + 6, 20, "traffic goes on with the next one")
+        wait_until(lambda: load.count("whole") > seen + 6, 60, "traffic goes on with the next one")
         assert stand.replicas() == replicas
         assert stand.nginx().pid == master
     assert [answer.why for answer in load.not_whole()] == []
@@ -100,7 +100,7 @@ def test_a_changed_file_is_taken_up_by_the_next_serve(stand: Stand) -> None:
     stand.write(replicas=2, engine_options={"output_tokens": 3})
     assert stand.fs("plan", "-o", "json").stdout != before.stdout
     stand.serve()
-    wait_until(lambda: len(stand.replicas()) == 2, 20, "two replicas")
+    wait_until(lambda: len(stand.replicas()) == 2, 60, "two replicas")
 
 
 def test_an_engine_that_dies_while_loading_ends_the_first_serve(stand: Stand) -> None:
@@ -134,7 +134,7 @@ def test_every_tenant_gets_a_key_of_its_own(stand: Stand, tenants: int) -> None:
 def test_a_first_start_that_is_interrupted_has_shown_its_keys(stand: Stand) -> None:
     stand.write(engine_options={"load_s": 60})
     serving = stand.start()
-    wait_until(lambda: "replica_starting" in serving.output, 30, "the replica loads")
+    wait_until(lambda: "replica_starting" in serving.output, 60, "the replica loads")
     serving.process.send_signal(signal.SIGINT)
     assert serving.wait_ended() == 0
     assert "  Key    fs-" in serving.output and "Ready" not in serving.output

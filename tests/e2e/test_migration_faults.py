@@ -139,4 +139,4 @@ def test_killed_on_the_way(at_source: Stand, fault: str, stage: str, pytestconfi
 def assert_at_one_place(stand: Stand, done: Trial) -> None:
     """Where it ended is where the requests go."""
     place = DESTINATION if done.outcome == "resumed" else SOURCE
-    wait_until(lambda: stand.seen().tenants[0].routed_to == f"{place} 100 %", 20, f"all requests go to {place}")
+    wait_until(lambda: stand.seen().tenants[0].routed_to == f"{place} 100 %", 60, f"all requests go to {place}")

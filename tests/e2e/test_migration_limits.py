@@ -49,7 +49,7 @@ def three() -> Iterator[Stand]:
 def at_source(three: Stand) -> Iterator[Stand]:
     for name in (SOURCE, DESTINATION):
         set_faults(three, name)
-    wait_until(lambda: all(one.health == "ok" for one in three.seen().replicas), 20, "all answer the probe")
+    wait_until(lambda: all(one.health == "ok" for one in three.seen().replicas), 60, "all answer the probe")
     wait_at(three, SOURCE)
     told = len(three.serving.output)
     yield three
@@ -134,7 +134,7 @@ def test_who_watches_is_told_why_and_the_exit_code_is_1(at_source: Stand) -> Non
 
 def test_one_that_fails_its_probe_is_never_asked_by_clients(at_source: Stand) -> None:
     set_faults(at_source, DESTINATION, error_rate=1.0)
-    wait_until(lambda: "wrong" in {one.health[:5] for one in at_source.seen().replicas}, 20, "its probe has failed")
+    wait_until(lambda: "wrong" in {one.health[:5] for one in at_source.seen().replicas}, 60, "its probe has failed")
     before = len(rows(at_source))
     with at_source.load(workers=2, tokens=TOKENS) as load:
         wait_streaming(load)

@@ -66,7 +66,7 @@ def test_the_clock_is_set_back(stepped: SteppedStand) -> None:
         wait_phase(stand, id, "shifting 10")
         stand.step_clock(-BACK_S)
         set_back_s = time.monotonic()
-        wait_until(lambda: migrations(stand)[id].step == 1, 30, "it goes on")
+        wait_until(lambda: migrations(stand)[id].step == 1, 60, "it goes on")
         held_s = time.monotonic() - set_back_s
         ended = wait_over(stand, id, 60)
     assert ended.phase == "done", ended.reason
@@ -100,10 +100,10 @@ def test_the_disk_is_full_for_a_while(on_a_small_disk: Stand) -> None:
         id = migrate(stand, "default", DESTINATION, *GOES_ON)
         wait_phase(stand, id, "shifting 10")
         fill(stand.state.parent / FILLER)
-        wait_until(lambda: "the disk is full" in stand.serving.output, 30, "it is told that the disk is full")
+        wait_until(lambda: "the disk is full" in stand.serving.output, 60, "it is told that the disk is full")
         at = migrations(stand)[id]
         asked = len(load.answers)
-        wait_until(lambda: len(load.answers) > asked + 20 * WORKERS, 30, "traffic goes on")
+        wait_until(lambda: len(load.answers) > asked + 20 * WORKERS, 60, "traffic goes on")
         assert migrations(stand)[id] == at, "it holds"
         (stand.state.parent / FILLER).unlink()
         ended = wait_over(stand, id, 90)
@@ -131,7 +131,7 @@ def test_a_destination_that_does_not_load_is_given_up(stand: Stand) -> None:
         live = stand.live()
         return live is not None and "broken" in [one.name for one in live.deployments]
 
-    wait_until(known, 30, "the controller knows of it")
+    wait_until(known, 60, "the controller knows of it")
     with stand.load(workers=WORKERS, tokens=TOKENS) as load:
         wait_streaming(load)
         id = migrate(stand, "default", "broken", *GOES_ON, "--prepare-deadline", "4s")

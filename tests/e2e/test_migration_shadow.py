@@ -36,7 +36,7 @@ class Asking:
     def __enter__(self) -> "Asking":
         for thread in self._threads:
             thread.start()
-        wait_until(lambda: len(self.texts) > AT_ONCE, 20, "answers come")
+        wait_until(lambda: len(self.texts) > AT_ONCE, 60, "answers come")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +96,7 @@ def assert_unnoticed(stand: Stand, tenant: str, asked: Asking) -> None:
         return total if total["requests"] >= len(asked.texts) else None
 
     expected = {"requests": len(asked.texts), "completion_tokens": asked.tokens}
-    assert wait_until(used, 20, "the ledger has all") == expected
+    assert wait_until(used, 60, "the ledger has all") == expected
     own = [one for one in rows(stand).values() if one["tenant"] == tenant]
     assert {(one["outcome"], one["status"]) for one in own} == {("complete", 200)}
 
@@ -104,7 +104,7 @@ def assert_unnoticed(stand: Stand, tenant: str, asked: Asking) -> None:
 def test_without_a_shadow_as_many_at_once_are_let_in(shadowed: Stand) -> None:
     """What the tests below would otherwise blame on the copies."""
     with Asking(shadowed, "plain") as asked:
-        wait_until(lambda: len(asked.texts) + len(asked.errors) >= PLAIN, 30, "answers come")
+        wait_until(lambda: len(asked.texts) + len(asked.errors) >= PLAIN, 60, "answers come")
     assert asked.errors == []
 
 

@@ -53,10 +53,10 @@ def test_what_is_too_much_is_refused_fairly_and_opens_no_breaker(stand: Stand) -
         assert hold(stand, "small", streams).status_code == 200
 
         counted = ("ledger", "flood", "-o", "json")
-        wait_until(lambda: '"failed": 9' in stand.fs(*counted).stdout, 30, "the ledger has what was refused")
+        wait_until(lambda: '"failed": 9' in stand.fs(*counted).stdout, 60, "the ledger has what was refused")
         assert stored_state(stand.state).durable.breakers.get("chat", Breaker()).state == "closed"
 
         write(stand, 2 * ROOM)
         applied = stand.fs("apply", "--yes")
         assert applied.returncode == 0, applied.stderr
-        wait_until(lambda: hold(stand, "flood", streams).status_code == 200, 20, "more room, without a restart")
+        wait_until(lambda: hold(stand, "flood", streams).status_code == 200, 60, "more room, without a restart")

@@ -70,7 +70,7 @@ def running(folder: Path) -> Iterator[Prometheus]:
         try:
             with httpx.Client(timeout=5, trust_env=False) as http:
                 found = Prometheus(f"http://127.0.0.1:{port}", http)
-                wait_until(found.is_ready, 30, "Prometheus is ready")
+                wait_until(found.is_ready, 60, "Prometheus is ready")
                 yield found
         finally:
             process.send_signal(signal.SIGTERM)
@@ -115,20 +115,20 @@ def test_everything_is_scraped_recorded_and_watched(watched: tuple[Stand, Promet
 
     wait_until(all_are_up, 60, "every target is up")
     running = 'vllm:num_requests_running{deployment="chat"}'
-    engine, *_ = wait_until(lambda: prometheus.ask(running), 30, "the engine of each deployment is found")
+    engine, *_ = wait_until(lambda: prometheus.ask(running), 60, "the engine of each deployment is found")
     assert (engine[0]["deployment"], engine[0]["stack"]) == ("chat", "stand")
 
     client = stand.client()
     for _ in range(3):
         client.chat.completions.create(model="sim-model", messages=[{"role": "user", "content": "hello"}])
-    wait_until(lambda: complete(prometheus) == 3, 30, "three requests are counted")
+    wait_until(lambda: complete(prometheus) == 3, 60, "three requests are counted")
     (first,) = prometheus.ask("sum(finsight_time_to_first_token_seconds_count)")
     assert first[1] == 3
 
     def evaluated() -> bool:
         return all(rule["lastEvaluation"] > "0002" for rule in prometheus.rules())
 
-    wait_until(evaluated, 30, "every rule was evaluated")
+    wait_until(evaluated, 60, "every rule was evaluated")
     wrong = {rule["name"]: rule.get("lastError") for rule in prometheus.rules() if rule["health"] != "ok"}
     assert wrong == {}
     ratio = wait_until(
@@ -147,11 +147,11 @@ def test_counters_go_on_where_they_were_when_the_controller_is_started_again(
     stand, prometheus = watched
     client = stand.client()
     client.chat.completions.create(model="sim-model", messages=[{"role": "user", "content": "hello"}])
-    wait_until(lambda: complete(prometheus) == 1, 30, "the request is counted")
+    wait_until(lambda: complete(prometheus) == 1, 60, "the request is counted")
     stand.serving.process.kill()
     stand.serving.wait_ended()
-    wait_until(lambda: prometheus.ask('up{job="finsight-controller"} == 0'), 30, "the controller is missed")
-    wait_until(lambda: "FinSightControllerDown" in pending(prometheus), 30, "its alert is on its way")
+    wait_until(lambda: prometheus.ask('up{job="finsight-controller"} == 0'), 60, "the controller is missed")
+    wait_until(lambda: "FinSightControllerDown" in pending(prometheus), 60, "its alert is on its way")
     client.chat.completions.create(model="sim-model", messages=[{"role": "user", "content": "hello"}])
     stand.serve()
     wait_until(lambda: complete(prometheus) == 2, 60, "both requests are counted")

@@ -46,7 +46,7 @@ def test_ctrl_c_lets_open_streams_end_and_leaves_nothing(on_ray: Stand) -> None:
     """The last one here: it ends the stand."""
     on_ray.family.members()
     with on_ray.load(workers=4, tokens=60, rounds=1) as load:
-        wait_until(lambda: load.streaming == 4, 20, "four streams have begun")
+        wait_until(lambda: load.streaming == 4, 60, "four streams have begun")
         on_ray.serving.process.send_signal(signal.SIGINT)
         load.join()
     assert [answer.why for answer in load.not_whole()] == []

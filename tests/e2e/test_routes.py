@@ -82,11 +82,11 @@ def two() -> Iterator[Stand]:
 def test_a_conversation_moves_once_at_most(two: Stand) -> None:
     stand = two
     with Conversations(stand) as talk:
-        wait_until(lambda: len(talk.turns) >= 2 * SESSIONS, 30, "every session has begun at the source")
+        wait_until(lambda: len(talk.turns) >= 2 * SESSIONS, 60, "every session has begun at the source")
         id = migrate(stand, "default", DESTINATION, *RULES)
         wait_phase(stand, id, "shifting 50")
         assert stand.fs("migrate", "pause", id).returncode == 0
-        wait_until(lambda: stand.seen().routes_in_force == stand.seen().route_version, 10, "50 % are in force")
+        wait_until(lambda: stand.seen().routes_in_force == stand.seen().route_version, 60, "50 % are in force")
         single = anyio.run(ask_many, stand, SINGLE)
         assert stand.fs("migrate", "resume", id).returncode == 0
         assert wait_over(stand, id, 60).phase == "done"

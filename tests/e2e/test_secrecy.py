@@ -23,7 +23,7 @@ def test_a_canary_is_found_nowhere(stand: Stand) -> None:
         next(iter(stream))
         assert list(files_with(stand.folder, CANARY)) == [], "while a stream is open"
         stream.response.close()
-    wait_until(lambda: stand.open_requests() == {"default": 0}, 10, "the stream is gone")
+    wait_until(lambda: stand.open_requests() == {"default": 0}, 60, "the stream is gone")
     assert list(files_with(stand.folder, CANARY)) == []
     serving.process.send_signal(signal.SIGINT)
     serving.wait_ended()

@@ -26,10 +26,10 @@ def served() -> Iterator[Stand]:
         stand.write(replicas=2)
         stand.serve()
         patch.delenv("HF_TOKEN")
-        wait_until(lambda: len(stand.replicas()) == 2, 30, "two replicas")
+        wait_until(lambda: len(stand.replicas()) == 2, 60, "two replicas")
         with stand.load(workers=2, tokens=4, rounds=5) as load:
             load.join()
-        wait_until(lambda: sum(row.complete for row in stand.seen().ledger) == 10, 10, "ten complete rows")
+        wait_until(lambda: sum(row.complete for row in stand.seen().ledger) == 10, 60, "ten complete rows")
         yield stand
 
 
@@ -95,7 +95,7 @@ def test_a_controller_that_hangs_is_told_of(served: Stand) -> None:
     assert {row["id"] for row in parsed(files, "backend-local/observed.json")["replicas"]}, (
         "asked of the backend itself"
     )
-    wait_until(lambda: served.live() is not None, 30, "the controller answers again")
+    wait_until(lambda: served.live() is not None, 60, "the controller answers again")
 
 
 def test_bad_targets_are_a_line_and_change_nothing(served: Stand) -> None:
@@ -122,13 +122,13 @@ def test_interrupted_it_leaves_nothing(served: Stand) -> None:
         process = subprocess.Popen(
             argv, env=served.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(lambda: list(served.folder.glob(".support-bundle-*")), 30, "it has begun")
+        wait_until(lambda: list(served.folder.glob(".support-bundle-*")), 60, "it has begun")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:
         served.serving.process.send_signal(signal.SIGCONT)
     assert sorted(served.folder.iterdir()) == before
-    wait_until(lambda: served.live() is not None, 30, "the controller answers again")
+    wait_until(lambda: served.live() is not None, 60, "the controller answers again")
 
 
 def test_without_a_stack_it_says_what_to_give(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_controller_that_was_killed(stand: Stand) -> None:
         assert http.get(
             f"{stand.url}/v1/models", headers={"Authorization": f"Bearer {stand.keys['default']}"}
         ).is_success
-    wait_until(lambda: sum(row.requests for row in stand.seen().ledger) == 1, 10, "a row in the ledger")
+    wait_until(lambda: sum(row.requests for row in stand.seen().ledger) == 1, 60, "a row in the ledger")
     os.kill(stand.serving.process.pid, signal.SIGKILL)
     stand.serving.process.wait(10)
     stand.file.rename(stand.folder / "away.yaml")

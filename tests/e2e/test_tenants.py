@@ -101,7 +101,7 @@ def test_more_tokens_a_minute_than_allowed_are_answered_429(served: Stand) -> No
             return error
         return None
 
-    assert retry_after_s(wait_until(is_refused, 5, "the tokens are counted")) > 1
+    assert retry_after_s(wait_until(is_refused, 60, "the tokens are counted")) > 1
     ask(served, "default")
 
 
@@ -157,7 +157,7 @@ def test_the_key_alone_says_who_calls(served: Stand) -> None:
     body = {"model": MODEL, "messages": QUESTION, "max_tokens": 3}
     answer = httpx.post(f"{served.url}/v1/chat/completions", json=body, headers=headers, trust_env=False)
     assert answer.status_code == 200
-    wait_until(lambda: used(served).get("honest") == 1, 10, "the ledger has it")
+    wait_until(lambda: used(served).get("honest") == 1, 60, "the ledger has it")
     assert used(served).get("default", 0) == before
 
 
@@ -179,7 +179,7 @@ def test_usage_is_what_the_client_was_told(served: Stand) -> None:
         shown = json.loads(served.fs("tenant", "show", "billed", "-o", "json").stdout)
         return next((one for one in shown["usage"] if one["requests"] == 2), None)
 
-    found = wait_until(row, 15, "both are in the ledger")
+    found = wait_until(row, 60, "both are in the ledger")
     assert 6 + 9 <= found["completion_tokens"] <= 6 + 9 + 1, "a stream's last chunk may say no more than why it ended"
     assert (found["by_chunks"], found["uncounted"]) == (1, 0)
     assert found["prompt_tokens"] == whole.prompt_tokens
@@ -226,6 +226,6 @@ def test_without_a_controller_it_is_stored_and_holds_when_one_is_back(stand: Sta
         "nginx is as it was"
     )
     serving = stand.start().wait_ready()
-    wait_until(lambda: status_with(stand, stand.keys["acme"]) == 200, 10, "the added key is let in")
+    wait_until(lambda: status_with(stand, stand.keys["acme"]) == 200, 60, "the added key is let in")
     assert status_with(stand, stand.keys["default"]) == 401
     assert "  Key    fs-" not in serving.output, "a revoked tenant gets no key by being served again"

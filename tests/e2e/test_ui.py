@@ -30,7 +30,7 @@ LOOKS = {
     "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 780}, "has_touch": True},
 }
 HOSTILE = "<img src=x onerror=alert(1)>"
-SHOWN_S = 20.0
+SHOWN_S = 60.0
 
 
 @pytest.fixture(scope="module")

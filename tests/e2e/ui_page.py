@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from .stand import Stand
 
-ENDED_S = 20.0
+ENDED_S = 60.0
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def remove_cgroup(name: str, root: Path = ROOT) -> None:
     """Waits for its dead processes to be gone from it."""
     tops = [top for top in (root / name, *(root.glob(f"*/{name}"))) if top.is_dir()]
     for top in tops:
-        wait_until(partial(_removed, top), 10, f"the end of cgroup {top}")
+        wait_until(partial(_removed, top), 60, f"the end of cgroup {top}")
 
 
 def _removed(top: Path) -> bool:

@@ -213,7 +213,7 @@ class Cluster:
         for condition, *what in conditions:
             wait = ("wait", "--timeout=5s", f"--for=condition={condition}", *what)
             self.kubectl.wait(partial(self.kubectl, *wait), 90, " ".join(what))
-        self.kubectl.wait(self._prometheus_is_ready, 30, "Prometheus")
+        self.kubectl.wait(self._prometheus_is_ready, 60, "Prometheus")
 
     def _prometheus_is_ready(self) -> bool:
         try:
@@ -223,7 +223,7 @@ class Cluster:
 
     def _import(self, image: Image) -> None:
         socket = str(node.containerd_socket(self.state))
-        self.kubectl.wait(lambda: self.sandbox.run("ctr", "-a", socket, "version"), 30, "containerd")
+        self.kubectl.wait(lambda: self.sandbox.run("ctr", "-a", socket, "version"), 60, "containerd")
         source = next(iter(image.files.values()), None)
         archive = source.with_suffix(".tar") if source else self.state / f"{image.name}.tar"
         if not archive.exists():

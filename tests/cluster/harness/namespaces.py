@@ -16,7 +16,7 @@ def temporary_namespace(kubectl: Kubectl, labels: Mapping[str, str]) -> Iterator
     name = f"t-{secrets.token_hex(4)}"
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}})
     try:
-        kubectl.wait(lambda: kubectl("get", "serviceaccount", "default", "-n", name), 30, f"namespace {name}")
+        kubectl.wait(lambda: kubectl("get", "serviceaccount", "default", "-n", name), 60, f"namespace {name}")
         yield name
     finally:
         with contextlib.suppress(HarnessError, subprocess.TimeoutExpired):  # the cluster may be gone by now

@@ -53,7 +53,7 @@ class Sandbox:
         made = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self._start("init", [*bound, *made, "--propagation", "slave", "sh", "-c", INIT, "sh", str(self.state)])
         ready = self.state / "ready"
-        wait_until(lambda: ready.exists() or not self.alive("init"), 10, "the cluster's namespaces")
+        wait_until(lambda: ready.exists() or not self.alive("init"), 60, "the cluster's namespaces")
         if not ready.exists():
             raise HarnessError(f"no namespaces: {self.log('init').read_text().strip()}")
         make_cgroup(self.cgroup)

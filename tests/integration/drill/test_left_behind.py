@@ -84,8 +84,8 @@ def test_a_master_comes_before_its_workers() -> None:
     port = find_free_port()
     master = start(FORKER, str(port))
     try:
-        wait_until(lambda: family.listeners(port), 20, "it listens")
-        wait_until(lambda: len(family.with_kin(family.listeners(port)[0])) == 3, 20, "both workers are there")
+        wait_until(lambda: family.listeners(port), 60, "it listens")
+        wait_until(lambda: len(family.with_kin(family.listeners(port)[0])) == 3, 60, "both workers are there")
         kin = family.with_kin(family.listeners(port)[0])
         assert kin[0].pid == master.pid
         family.end(kin)

@@ -75,9 +75,9 @@ def test_nobody_listens() -> None:
 def test_a_load_goes_on_until_it_is_stopped_and_knows_what_was_bad() -> None:
     with answering(WHOLE) as url:
         load = Load(Caller(url, "key", "model", clients=2)).start()
-        wait_until(lambda: load.complete_since(0) >= 10, 20, "ten answers")
+        wait_until(lambda: load.complete_since(0) >= 10, 60, "ten answers")
         assert load.first_bad(0) is None
-    wait_until(lambda: load.first_bad(0), 20, "one fails once the server is gone")
+    wait_until(lambda: load.first_bad(0), 60, "one fails once the server is gone")
     load.stop()
     count = len(load.answers)
     bad = load.first_bad(0)

@@ -23,7 +23,7 @@ from finsight_serve_local.options import LocalOptions
 
 KEY = "key"
 LAUNCH = echo_launch(KEY)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,7 @@ from .edge import Edge, route
 from .upstream import Held, completion, says
 
 pytestmark = pytest.mark.anyio
-ENDED_S = 15
+ENDED_S = 60
 
 
 @contextmanager

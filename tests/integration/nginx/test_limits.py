@@ -93,13 +93,13 @@ async def test_more_than_a_minute_of_tokens_waits_until_it_is_paid_back(edge: Ed
     await edge.apply(route(tokens_per_minute=120), route("other", "sk-2", tokens_per_minute=120))
     started_s = time.monotonic()
     assert (await post(edge)).status_code == 200
-    refused = await wait_for(lambda: _refused(edge), 5, "the charge, which is made when an answer has ended")
+    refused = await wait_for(lambda: _refused(edge), 60, "the charge, which is made when an answer has ended")
     assert refused.headers["retry-after"] == "2", "3 tokens over, at two a second"
     error = refused.json()["error"]
     assert error == {**error, "type": "tokens", "code": "rate_limit_exceeded"}
     assert "tokens per minute" in error["message"]
     assert (await post(edge, "sk-2")).status_code == 200
-    await wait_for(lambda: _admitted(edge), 5, "the end of the wait")
+    await wait_for(lambda: _admitted(edge), 60, "the end of the wait")
     assert 1.4 <= time.monotonic() - started_s < 4
 
 
@@ -110,7 +110,7 @@ async def test_a_streams_tokens_are_charged(edge: Edge, says_usage: bool) -> Non
     await edge.upstream(sends(speaker(), text, *usage, b"data: [DONE]\n\n"))
     await edge.apply(route(tokens_per_minute=60))
     assert (await post(edge)).status_code == 200
-    refused = await wait_for(lambda: _refused(edge), 5, "the charge")
+    refused = await wait_for(lambda: _refused(edge), 60, "the charge")
     assert refused.headers["retry-after"] == str(math.ceil(600 - 60))
 
 
@@ -118,7 +118,7 @@ async def test_a_huge_debt_is_an_hour_at_most_and_outlives_a_reload(edge: Edge) 
     await edge.upstream(says(200, used(10**6, 10**6)))
     await edge.apply(route(tokens_per_minute=1))
     assert (await post(edge)).status_code == 200
-    await wait_for(lambda: _refused(edge), 5, "the charge")
+    await wait_for(lambda: _refused(edge), 60, "the charge")
     edge.version = 1
     await edge.apply(route(tokens_per_minute=1))
     refused = await post(edge)

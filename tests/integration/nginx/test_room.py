@@ -108,7 +108,7 @@ async def test_counts_outlive_a_reload_and_a_raised_bound_holds_at_once(edge: Ed
         assert await opened.flood("sk-big", 5) == 0
         await bounded(edge, 6, version=2)
         assert await opened.flood("sk-big", 5) == 2
-    await wait_for(lambda: _none_open(edge), 5, "the end of all streams")
+    await wait_for(lambda: _none_open(edge), 60, "the end of all streams")
     async with streams(edge) as opened:
         assert await opened.flood("sk-big", 8) == 4, "nothing is left counted"
 
@@ -125,7 +125,7 @@ async def test_what_a_killed_worker_had_is_given_back(state_dir: Path) -> None:
             family.tell(worker, signal.SIGKILL)
             rows = await edge.rows(5)  # reading them tends what was lost
         assert Counter(row.outcome for row in rows) == {"failed": 3, "unknown": 2}
-        await wait_for(lambda: _none_open(edge), 5, "the sweep")
+        await wait_for(lambda: _none_open(edge), 60, "the sweep")
         async with streams(edge) as opened:
             assert await opened.flood("sk-big", 5) == 2
     finally:
@@ -146,7 +146,7 @@ async def test_a_spare_is_not_asked_for_what_is_shed_and_has_what_it_took_over(e
     async with streams(edge) as opened:
         assert await opened.flood("sk-big", 3) == 3, "none of them is at chat"
         assert await opened.flood("sk-small", 1) == 0, "all of them are at other"
-    await wait_for(lambda: _none_open(edge), 5, "the end of all streams")
+    await wait_for(lambda: _none_open(edge), 60, "the end of all streams")
     asked = len(other.seen)
     await edge.plugin.apply(edge.plugin.compile(replace(table, version=1, max_ongoing_requests={"chat": 1})))
     fresh = await edge.upstream(held)

@@ -163,4 +163,4 @@ async def test_a_listener_that_comes_late_is_found(edge: Edge, socket: Path) -> 
         return await post(edge) == [200] and bool(copies.seen)
 
     async with listening(socket, copies):
-        await wait_for(copied, 6, "a copy")
+        await wait_for(copied, 60, "a copy")
