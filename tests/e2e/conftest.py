@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
@@ -69,3 +70,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(table)
         if path := os.environ.get(report):
             Path(path).write_text(table + "\n")
+
+
+@pytest.hookimpl(tryfirst=True)  # before those marked `long` are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen: Counter[str] = Counter()
+    for item in items:
+        alike = item.get_closest_marker("alike")
+        if alike:
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > alike.args[0]:
+                item.add_marker(pytest.mark.long)

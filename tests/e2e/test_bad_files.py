@@ -56,6 +56,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.alike(5)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line_and_exit_code_2(stand: Stand, mistake: str) -> None:
     text, place, message = MISTAKES[mistake]

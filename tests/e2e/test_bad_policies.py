@@ -76,6 +76,7 @@ def listing(folder: Path) -> list[str]:
     return sorted(os.path.join(place, name) for place, folders, files in os.walk(folder) for name in folders + files)
 
 
+@pytest.mark.alike(4)
 @pytest.mark.parametrize("mistake", FIELDS)
 def test_a_mistake_in_a_policys_fields(stand: Stand, mistake: str) -> None:
     old, new, number, message = FIELDS[mistake]
@@ -89,6 +90,7 @@ def test_an_unknown_calendar_is_met_with_the_nearest(stand: Stand) -> None:
     assert "XNYS" in complaint(stand)
 
 
+@pytest.mark.alike(3)
 @pytest.mark.parametrize("mistake", MODULES)
 def test_a_python_policy_that_can_not_be_read(stand: Stand, mistake: str) -> None:
     source, message = MODULES[mistake]

@@ -52,6 +52,7 @@ def refused(stand: Stand, *argv: str) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.alike(4)
 @pytest.mark.parametrize(
     ("argv", "line"),
     [

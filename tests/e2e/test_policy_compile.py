@@ -54,6 +54,7 @@ def test_the_record_s_policies_are_manifests_that_kubernetes_takes(name: str) ->
     assert manifest["metadata"]["name"] == "finsight"
 
 
+@pytest.mark.alike(2)
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("backend", ["ray", "k8s-keda", "local"])
 def test_every_field_stands_with_a_grade_on_every_backend(name: str, backend: str) -> None:
@@ -106,6 +107,7 @@ def test_required_fields() -> None:
     assert "upscale_delay_s is approximate" in line and "max_replicas" not in line
 
 
+@pytest.mark.alike(3)
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -63,6 +63,7 @@ def explained(folder: Path, *options: str) -> dict[str, Any]:
     return parsed
 
 
+@pytest.mark.alike(3)
 @pytest.mark.parametrize(
     ("at", "floor", "ceiling", "why"),
     [
@@ -166,6 +167,7 @@ def test_a_policy_of_a_python_module(folder: Path) -> None:
     assert found["situation"]["next cut-over"] == "2026-12-24T12:30:00+00:00"
 
 
+@pytest.mark.alike(2)
 @pytest.mark.parametrize(
     ("options", "line"),
     [
@@ -193,6 +195,7 @@ def test_bad_options_are_one_line(folder: Path, options: list[str], line: str) -
     assert not (folder / "never.svg").exists()
 
 
+@pytest.mark.alike(2)
 @pytest.mark.parametrize(
     ("window", "words"),
     [

@@ -111,6 +111,7 @@ def test_one_seed_one_answer(folder: Path) -> None:
     assert runs[0] == runs[1] and "chosen" in runs[0]
 
 
+@pytest.mark.alike(2)
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -148,6 +149,7 @@ def test_capacity_says_what_it_can_not_reach(folder: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.alike(2)
 @pytest.mark.parametrize("slo", ["p99_ttft_s>=1", "p99_ttft_s<1", "p99_ttft_s<=0"])
 def test_capacity_takes_a_limit_from_above_only(folder: Path, slo: str) -> None:
     done = fs(folder, "bench", "capacity", "--url", "http://x", "--model", "m", "--slo", slo)

@@ -56,6 +56,7 @@ def five_tenants() -> Iterator[Stand]:
         yield stand
 
 
+@pytest.mark.long
 def test_each_tenant_is_moved_there_and_back_and_nothing_is_lost(five_tenants: Stand) -> None:
     stand = five_tenants
     arrivals = stretch(TENANTS, from_hour=FROM_HOUR, hours=HOURS, speed=SPEED)

@@ -92,6 +92,7 @@ def test_assertions_that_hold(fs):
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.alike(3)
 @pytest.mark.parametrize(
     ("argv", "told"),
     [

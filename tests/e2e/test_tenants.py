@@ -185,6 +185,7 @@ def test_usage_is_what_the_client_was_told(served: Stand) -> None:
     assert found["prompt_tokens"] == whole.prompt_tokens
 
 
+@pytest.mark.alike(2)
 @pytest.mark.parametrize(
     ("command", "why"),
     [
