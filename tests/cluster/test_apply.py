@@ -156,8 +156,7 @@ def test_a_thousand_routes_are_applied_and_a_change_touches_one(applying):
     took_s, first, again_s, second = anyio.run(measured)
     print(f"1,000 routes: {took_s:.1f} s; one of them changed: {again_s:.2f} s")
     assert (len(first.applied), second) == (1000, Outcome(("HTTPRoute/t500",), (), 999))
-    assert took_s < 60  # on an idle machine a third of it
-    assert again_s < 5
+    assert again_s < took_s / 4
 
 
 def route(namespace: str, name: str, weight: int) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Edge:
     async def rows(self, count: int, after: str = "") -> list[Request]:
         """The next `count` ledger rows."""
         rows: list[Request] = []
-        with anyio.fail_after(8):
+        with anyio.fail_after(60):
             async for row in self.plugin.requests(after):
                 rows.append(row)
                 if len(rows) == count:

@@ -84,7 +84,7 @@ async def test_the_first_event_arrives_before_the_last_is_sent(edge: Edge) -> No
     held = Held()
     await edge.upstream(held)
     await edge.apply()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with edge.client() as client:
             stream = await client.chat.completions.create(**ASK, stream=True)
             words = [(await anext(stream)).choices[0].delta.content]
