@@ -48,6 +48,7 @@ def test_what_vllm_took_once_is_not_asked_again(env: Env, monkeypatch: pytest.Mo
     assert engine.check_model("smollm2") == ()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("vllm")
 def test_a_killed_preparation_is_redone_and_ends_whole(cache: Path) -> None:
     argv = [sys.executable, "-c", PREPARE]

@@ -131,6 +131,7 @@ def test_sigterm_lets_an_open_stream_end_and_leaves_no_process(server: Server) -
     until(lambda: ended(family), deadline_s=20)
 
 
+@pytest.mark.long
 def test_a_host_killed_while_loading_leaves_no_process(vllm: VllmEngine, tmp_path: Path) -> None:
     with started(vllm.launch("smollm2"), tmp_path / "log") as server:
         until(lambda: any("EngineCore" in child.name() for child in named(server)), deadline_s=LOAD_S)
@@ -140,6 +141,7 @@ def test_a_host_killed_while_loading_leaves_no_process(vllm: VllmEngine, tmp_pat
         until(lambda: ended(family), deadline_s=30)
 
 
+@pytest.mark.long
 def test_a_dead_engine_ends_its_server(vllm: VllmEngine, tmp_path: Path) -> None:
     with started(vllm.launch("smollm2"), tmp_path / "log") as server:
         server.wait_until_healthy(LOAD_S)

@@ -102,6 +102,7 @@ def config(policy: AutoscalingPolicy) -> AutoscalingConfig:
     return AutoscalingConfig(**{name: getattr(policy, name) for name in names})
 
 
+@pytest.mark.long
 @settings(max_examples=SEQUENCES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.data(), policies(), ticks)
 def test_decisions_are_rays_own(data, policy, sequence):

@@ -272,6 +272,7 @@ async def test_a_changed_engine_replaces_its_replicas_and_leaves_another_owners_
     assert ready("theirs", 1)(await anext(neighbour.observe()))
 
 
+@pytest.mark.long
 async def test_the_raylet_killed_takes_the_replicas_and_they_come_back_unasked(stack: Stack) -> None:
     before = await serve(stack)
     psutil.Process(stack.daemon("raylet").pid).send_signal(signal.SIGKILL)
