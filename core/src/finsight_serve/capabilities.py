@@ -5,7 +5,7 @@ By `forms` an `Exporter`, by `adoptable` an `Adopter`, by `scrape_jobs`, `alerts
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from .domain import Alert, Dashboard, ScrapeJob
@@ -69,7 +69,6 @@ class Scratch:
     metrics_listen: str  # host:port where Prometheus reads the load balancer
     certificate: str = ""  # PEM files; "": plain HTTP
     certificate_key: str = ""
-    room: Mapping[str, int] = field(default_factory=dict)  # deployment → replicas for which there is room; else any
     cold_start_s: float = 0.0  # of an engine, as all that follows
     token_interval_s: float = 0.0
     max_running: int = 256  # requests in work at a time; more wait

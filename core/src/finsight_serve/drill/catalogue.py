@@ -8,7 +8,7 @@ from . import faults
 from .drill import Command, Deed, Drill
 from .scratch import ScratchService
 from .service import Service
-from .shape import MAIN, NOISY, SPARE, STEADY, Shape
+from .shape import MAIN, NOISY, STEADY, Shape
 
 NOT_DRILLED: Mapping[str, str] = {
     "cold-start-cascade": "it takes a model whose start fills the machine; `fs simulate` shows it without one",
@@ -20,11 +20,11 @@ NOT_DRILLED: Mapping[str, str] = {
 BELOW_FLOOR_S = 300.0
 """So long a deployment is below its floor until an alert says so, by the shipped rules."""
 FLOOD_CLIENTS = 24
+ENOUGH_REPLICAS = 3
 WINDOW_REPLICAS = 3
 GRACE_S = 60
 SERVE = "fs serve --detach"
 PAIR = Shape(has_spare=True)
-ROOMY = replace(PAIR, most=WINDOW_REPLICAS, room={MAIN: 2, SPARE: 1})
 TIGHT = Shape(replicas=1, max_running=8, target_ongoing_requests=10)
 
 
@@ -105,17 +105,20 @@ DRILLS: tuple[Drill[ScratchService], ...] = (
     Drill(
         name="bad-policy-applied",
         section="bad-policy-applied",
-        fault="a policy whose window wants more replicas than the backend has room for",
-        strike=lambda service: faults.open_window(service, WINDOW_REPLICAS),
+        fault="a policy with a third of the replicas that the load takes",
+        strike=lambda service: faults.starve(service, FLOOD_CLIENTS),
         steps=(
             Deed(
                 "Put the earlier numbers",
-                lambda service: service.write(replace(service.shape, window=None)),
+                lambda service: service.write(replace(service.shape, replicas=ENOUGH_REPLICAS)),
             ),
             Command("fs apply"),
         ),
-        is_mended=_has_ready(2),
-        shape=lambda speed: ROOMY,
+        is_mended=_queue_is_short,
+        shape=lambda speed: replace(TIGHT, replicas=ENOUGH_REPLICAS),
+        prepare=lambda service: service.add_tenant(NOISY, MAIN),
+        alert="FinSightQueueDeep",
+        is_any_alert=True,
         loses_nothing=True,
     ),
     REPLICA_HUNG,

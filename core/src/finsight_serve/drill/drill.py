@@ -42,7 +42,7 @@ class Drill(Generic[S]):
     prepare: Callable[[S], object] = lambda service: None  # before the load begins
     words: Mapping[str, str] = field(default_factory=dict)  # what the text leaves to fill in, otherwise than usual
     alert: str = ""  # of several of its section, the one that is waited for
-    is_any_alert: bool = False  # its section has none of its own
+    is_any_alert: bool = False  # of whichever section: it has none of its own, or tells of `alert` too
     is_struck_again: bool = False  # every few seconds until the alert fires: once is over too soon
     loses_nothing: bool = False  # a failed or broken request fails the drill
     needs_head: bool = False

@@ -110,15 +110,16 @@ def take_up(service: ScratchService, shape: Shape) -> None:
     service.serve()
 
 
-def open_window(service: ScratchService, replicas: int) -> float:
-    """A policy that soon wants so many, applied: when it does, which is awaited."""
-    opens_s = _apply_window(service, replicas)
-    wait_until(lambda: time.time() >= opens_s, OPENS_IN_S, "the window opens")
-    return opens_s
+def starve(service: ScratchService, clients: int) -> float:
+    """As much load as its replicas take, and then a policy with one of them: when that holds."""
+    flood(service, clients)
+    service.write(replace(service.shape, replicas=1))
+    service.must("fs apply --yes")
+    return time.time()
 
 
 def miss_window(service: ScratchService, replicas: int) -> float:
-    """The same; but by then the controller is dead, and Prometheus has been told when it would open."""
+    """A policy that soon wants so many, applied, as Prometheus is told; but when it does the controller is dead."""
     opens_s = _apply_window(service, replicas)
     wait_until(lambda: service.watch.has(NEXT_CUT_OVER.name), OPENS_IN_S / 2, "Prometheus knows when it opens")
     kill_controller(service)

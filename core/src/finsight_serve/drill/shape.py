@@ -1,7 +1,7 @@
 """What a drill's scratch service looks like, as a value and as the fs.yaml that it becomes. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..capabilities import Scratch
@@ -31,7 +31,6 @@ class Shape:
     max_running: int = 64
     target_ongoing_requests: float = 16.0
     has_spare: bool = False  # a second deployment of the same model
-    room: Mapping[str, int] = field(default_factory=dict)  # deployment → replicas that the backend has room for
     window: Mapping[str, Any] | None = None  # of the main deployment's schedule
     has_tls: bool = False
     fails: str = ""  # the main deployment's engine ends while it loads
@@ -56,7 +55,6 @@ def scratch(shape: Shape, places: Places) -> Scratch:
         places.other_metrics if shape.has_moved_metrics else places.balancer_metrics,
         places.certificate if shape.has_tls else "",
         places.certificate_key if shape.has_tls else "",
-        shape.room,
         shape.cold_start_s,
         TOKEN_INTERVAL_S,
         shape.max_running,

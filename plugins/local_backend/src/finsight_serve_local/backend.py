@@ -12,7 +12,7 @@ from finsight_serve.plugin import ApplyError, DeploymentSpec, Feature, Observed,
 from .convergence import Convergence
 from .manifest import dump_artefacts, load_artefacts, read_plan, write_plan
 from .options import LocalOptions
-from .ports import describe_holder, find_free_port, is_free
+from .ports import describe_holder, is_free
 from .record import replace_file
 from .replicas import Replicas
 
@@ -37,11 +37,7 @@ class LocalOrchestrator:
 
     @staticmethod
     def drill_options(scratch: Scratch) -> Mapping[str, Any]:
-        """Where room is scarce, the ports of each deployment begin right behind those of the one before."""
-        first = find_free_port(()) if scratch.room else 0
-        counts = list(scratch.room.values())
-        ports = {name: first + sum(counts[:index]) for index, name in enumerate(scratch.room)}
-        return {"drain_timeout_s": 10, **({"ports": ports} if ports else {})}
+        return {"drain_timeout_s": 10}
 
     def check(self) -> Sequence[Problem]:
         ours = {record.port for record in self._replicas.records.read() if self._replicas.is_alive(record)}
