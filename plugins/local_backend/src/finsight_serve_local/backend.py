@@ -37,7 +37,7 @@ class LocalOrchestrator:
 
     @staticmethod
     def drill_options(scratch: Scratch) -> Mapping[str, Any]:
-        return {"drain_timeout_s": 10}
+        return {"drain_timeout_s": 10, "drain_delay_s": 5}  # where the load is the drill's own, nginx is told late
 
     def check(self) -> Sequence[Problem]:
         ours = {record.port for record in self._replicas.records.read() if self._replicas.is_alive(record)}
