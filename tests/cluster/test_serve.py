@@ -108,9 +108,10 @@ def test_the_printed_line_streams_an_answer_from_a_pod(stand: Typed) -> None:
 def test_status_shows_pods_keda_and_targets(stand: Typed) -> None:
     def shown() -> dict[str, Any] | None:
         status = stand.status()
-        return status if "load 0 per replica" in status["deployments"][0]["autoscaler"] else None
+        measured = "load 0 per replica" in status["deployments"][0]["autoscaler"]
+        return status if measured and status["replicas"][0]["health"] != "not probed yet" else None
 
-    status = wait_until(shown, 60, "the autoscaler has a figure", poll_s=1)
+    status = wait_until(shown, 120, "the autoscaler has a figure, and the probe its first answer", poll_s=1)
     assert status["backends"] == [{"name": BACKEND, "orchestrator": "k8s-keda", "state": "ok"}]
     (deployment,) = status["deployments"]
     assert deployment["autoscaler"] == "KEDA ready; 1 of 1-4 replicas; load 0 per replica, target 10"
