@@ -15,6 +15,7 @@ from finsight_serve.drill import family, folder
 from finsight_serve.drill.waiting import wait_until
 from finsight_serve.testing.real_env import find_free_port
 
+# the sleeps are the other processes' lives: they are killed, which the tests are about, long before
 SLEEPER = "import time\nprint('up', flush=True)\ntime.sleep(600)"
 FORKER = """
 import os, socket, sys, time

@@ -169,12 +169,12 @@ def _carry_out_on(
 
     host, sections = Host(), parse(read_text())
     stack = load_stack(file, host)
-    folder = state_dir(stack.name, state)
-    durable = stored_state(folder).durable
     if stack.name != yes_on:
         raise UserError(f"--yes-on {yes_on}: {file} is stack {stack.name}")
     if file.name != FILE_NAME:
         raise UserError(f"{file}: its name must be {FILE_NAME}: the runbook's commands name no other")
+    folder = state_dir(stack.name, state)
+    durable = stored_state(folder).durable
     if stack != durable.stack:
         raise UserError(f"{file}: it is not what is in force, and a restart would take it up; `fs plan` shows why")
     for one in wanted:

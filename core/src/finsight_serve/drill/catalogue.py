@@ -7,7 +7,7 @@ from ..controller.status import Status
 from . import faults
 from .drill import Command, Deed, Drill
 from .scratch import ScratchService
-from .service import Service
+from .service import SERVE, Service
 from .shape import MAIN, NOISY, STEADY, Shape
 
 NOT_DRILLED: Mapping[str, str] = {
@@ -23,7 +23,6 @@ FLOOD_CLIENTS = 24
 ENOUGH_REPLICAS = 3
 WINDOW_REPLICAS = 3
 GRACE_S = 60
-SERVE = "fs serve --detach"
 PAIR = Shape(has_spare=True)
 TIGHT = Shape(replicas=1, max_running=8, target_ongoing_requests=10)
 

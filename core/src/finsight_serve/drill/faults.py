@@ -120,19 +120,14 @@ def starve(service: ScratchService, clients: int) -> float:
 
 def miss_window(service: ScratchService, replicas: int) -> float:
     """A policy that soon wants so many, applied, as Prometheus is told; but when it does the controller is dead."""
-    opens_s = _apply_window(service, replicas)
+    opens_s = time.time() + OPENS_IN_S
+    service.write(replace(service.shape, window=window(replicas, opens_s)))
+    service.must("fs apply --yes")
     wait_until(lambda: service.watch.has(NEXT_CUT_OVER.name), OPENS_IN_S / 2, "Prometheus knows when it opens")
     kill_controller(service)
     if time.time() >= opens_s:
         raise DrillError("this machine is too slow: the window opened before the controller was dead")
     wait_until(lambda: time.time() >= opens_s, OPENS_IN_S, "the window opens")
-    return opens_s
-
-
-def _apply_window(service: ScratchService, replicas: int) -> float:
-    opens_s = time.time() + OPENS_IN_S
-    service.write(replace(service.shape, window=window(replicas, opens_s)))
-    service.must("fs apply --yes")
     return opens_s
 
 

@@ -11,12 +11,11 @@ from ..stack import Stack
 from . import folder
 from .exercise import troubles
 from .ports import free_ports
-from .service import Service, Target
+from .service import SERVE, Service, Target
 
 TENANT = "fs-drill"
 """Asks the steady load, which is small: the others' comes on top."""
 CLIENTS = 2
-SERVE = "fs serve --detach"
 
 
 @dataclass

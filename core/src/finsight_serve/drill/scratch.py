@@ -12,7 +12,7 @@ from ..ports import LOOPBACK
 from . import family, folder
 from .load import Load
 from .ports import free_ports
-from .service import Service, Target
+from .service import SERVE, Service, Target
 from .shape import MAIN, MODEL, SPARE, STACK, STEADY, Choice, Places, Shape, scratch, stack
 from .waiting import DrillError
 
@@ -88,7 +88,7 @@ class ScratchService(Service):
 
     def serve(self) -> None:
         """Raises `UserError` with what this machine lacks, `DrillError` where it does not come up."""
-        ran = self.run("fs serve --detach")
+        ran = self.run(SERVE)
         self.keys |= {tenant: key for key, tenant in KEY.findall(ran.output)}
         if ran.code == 2:
             raise UserError("\n".join(re.findall(r"^fs: (.*)", ran.output, flags=re.MULTILINE)) or ran.last_line)

@@ -23,6 +23,7 @@ from .load import Caller, Load
 from .prometheus import Prometheus
 from .waiting import DrillError
 
+SERVE = "fs serve --detach"
 COMMAND_S = 300.0
 """A start may take minutes."""
 LOOK_S = 5.0
