@@ -1,9 +1,10 @@
-"""`fs` in a process of its own, for the commands that start nothing; `Stand` is for those that do."""
+"""`fs` in a process of its own, without a stack that is kept; `Stand` is for those."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -20,3 +21,19 @@ def run_fs(
         text=True,
         timeout=timeout_s,
     )
+
+
+@contextmanager
+def running(
+    argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """A command whose output goes to `log`; what has not ended by itself is killed."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

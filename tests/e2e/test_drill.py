@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 
 from finsight_serve.drill import family
 
-from .run_fs import run_fs
+from .run_fs import run_fs, running
 from .waiting import wait_until
 
 DRILL_S, ALL_S = 900.0, 7200.0
@@ -61,22 +60,11 @@ def test_the_controller_is_down(place: Path) -> None:
     "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)], ids=["Ctrl-C", "SIGTERM"]
 )
 def test_an_interrupted_drill_leaves_nothing(place: Path, how: signal.Signals) -> None:
-    log = place / "drill.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "finsight_serve", "drill", "worker-lost"],
-            cwd=place,
-            env={**os.environ, "TMPDIR": str(place)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
+    argv, env = [sys.executable, "-m", "finsight_serve", "drill", "worker-lost"], {**os.environ, "TMPDIR": str(place)}
+    with running(argv, place / "drill.log", env=env, cwd=place) as process:
         wait_until(lambda: list(place.glob("fs-drill-*/s/state.db")), UP_S, "the scratch service is coming up")
         process.send_signal(how)
-        assert process.wait(GONE_S) == 130, log.read_text()
-    finally:
-        process.kill()
+        assert process.wait(GONE_S) == 130, (place / "drill.log").read_text()
     assert_nothing_is_left(place)
 
 

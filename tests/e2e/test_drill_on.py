@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from finsight_serve.drill import family
 from finsight_serve.testing.real_env import find_free_port
 
+from .run_fs import running
 from .stand import MODEL, Stand
 from .waiting import wait_until
 
@@ -53,20 +53,11 @@ def tenants(stand: Stand) -> list[str]:
 
 def test_an_interrupted_one_leaves_the_stack_serving(stand: Stand, tmp_path: Path) -> None:
     before, log = controller(stand), tmp_path / "drill.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            stand.argv("drill", "controller-down", "--yes-on", "stand"),
-            env={**stand.env, "TMPDIR": str(tmp_path)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
+    argv, env = stand.argv("drill", "controller-down", "--yes-on", "stand"), {**stand.env, "TMPDIR": str(tmp_path)}
+    with running(argv, log, env=env, cwd=tmp_path) as process:
         wait_until(lambda: "fault: kill -9 of the controller" in log.read_text(), DRILL_S, "the fault")
         process.send_signal(signal.SIGINT)
         assert process.wait(ENDED_S) == 130, log.read_text()
-    finally:
-        process.kill()
     after = controller(stand)
     assert after.pid != before.pid and not family.is_running(before.pid)
     assert tenants(stand) == ["acme"]
