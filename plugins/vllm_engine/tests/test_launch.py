@@ -1,7 +1,9 @@
+import asyncio
+
 import pytest
 from packaging.version import Version
 
-from finsight_serve_vllm import installation
+from finsight_serve_vllm import app, installation
 from finsight_serve_vllm.options import Options
 from finsight_serve_vllm.vllm_engine import SIGNALS, VllmEngine
 
@@ -67,6 +69,17 @@ def test_on_this_machine_the_device_must_be_the_builds(install):
     (problem,) = VllmEngine(Options(device="gpu"), env=None).check()
     assert problem.field == "device"
     assert VllmEngine(Options(device="cpu"), env=None).check() == []
+
+
+def test_a_library_that_no_wheel_carries_is_looked_for_before_a_replica_starts(install, monkeypatch):
+    monkeypatch.setattr(installation, "CPU_LIBRARY", "libnuma.so.none")
+    install(CPU, gpu=False)
+    (problem,) = VllmEngine(Options(), env=None).check()
+    assert problem.message == "vLLM for CPU needs libnuma.so.none" and "libnuma1" in problem.fix
+    with pytest.raises(RuntimeError, match=r"needs libnuma.so.none: install it"):
+        asyncio.run(app.build([]))
+    install(CUDA, gpu=True)
+    assert VllmEngine(Options(), env=None).check() == []
 
 
 def test_images_are_of_a_version_that_the_app_is_built_from(install):

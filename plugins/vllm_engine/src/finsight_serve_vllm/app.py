@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from finsight_serve.replica_guard import App, guard
 
 from .environment import ALWAYS
+from .installation import check_library
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -21,6 +22,9 @@ async def factory(argv: Sequence[str]) -> App:
 
 
 async def build(argv: Sequence[str]) -> "FastAPI":
+    """Raises `RuntimeError` where this machine lacks what vLLM needs, and whatever vLLM raises that does not start."""
+    for problem in check_library():
+        raise RuntimeError(f"{problem.message}: {problem.fix}")
     for name, value in ALWAYS.items():
         os.environ.setdefault(name, value)
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state

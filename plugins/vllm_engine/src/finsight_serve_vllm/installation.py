@@ -3,6 +3,7 @@
 Replicas on other machines have a build of their own: `Options.device` says which.
 """
 
+import ctypes
 import importlib.metadata
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from finsight_serve.plugin import Problem
 
 SUPPORTED = "0.32"
 """vLLM moves its entry points between minor releases; the app is built from this one's."""
+
+CPU_LIBRARY = "libnuma.so.1"
+"""What vLLM's CPU build loads and no wheel carries. Without it vLLM only warns, and fails later with another reason."""
 
 
 def find_build() -> tuple[str, Version] | None:
@@ -55,4 +59,15 @@ def check_installation() -> list[Problem]:
         return [Problem(f"{name} {version} is installed, this plugin needs {SUPPORTED}", fix)]
     if not has_gpu() and not runs_on_cpu():
         return [Problem(f"{name} {version} is the CUDA build, and this machine shows no NVIDIA GPU", fix)]
+    return check_library()
+
+
+def check_library() -> list[Problem]:
+    """Of the machine that this runs on: a replica's may be another than the one that looked before it was started."""
+    if not runs_on_cpu():
+        return []
+    try:
+        ctypes.CDLL(CPU_LIBRARY)
+    except OSError:
+        return [Problem(f"vLLM for CPU needs {CPU_LIBRARY}", "install it (Debian: libnuma1; Fedora: numactl-libs)")]
     return []
