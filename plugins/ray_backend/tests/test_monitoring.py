@@ -4,7 +4,7 @@ from pathlib import Path
 
 from finsight_serve.domain import ScrapeJob
 from finsight_serve.testing import make_env
-from finsight_serve_ray.monitoring import ALERTS, HEARTBEAT
+from finsight_serve_ray.monitoring import ALERTS, HEARTBEAT, REQUESTS
 from finsight_serve_ray.options import Options
 from finsight_serve_ray.ray_serve import RayServe
 
@@ -37,9 +37,9 @@ def test_a_local_cluster_that_never_ran_has_no_port_yet(tmp_path: Path) -> None:
     assert job.config["http_sd_configs"][0]["url"] == "http://127.0.0.1:8265/api/prometheus/sd"
 
 
-def test_the_heartbeat_is_a_metric_that_rays_dashboard_exports() -> None:
+def test_alerts_are_told_by_metrics_that_rays_dashboard_exports() -> None:
     from ray.dashboard.dashboard_metrics import DashboardPrometheusMetrics
 
-    metrics = DashboardPrometheusMetrics()
-    assert HEARTBEAT in {family.name for family in metrics.registry.collect()}
-    assert all(HEARTBEAT in alert.expr for alert in ALERTS)
+    exported = {family.name for family in DashboardPrometheusMetrics().registry.collect()}
+    assert {HEARTBEAT, REQUESTS.removesuffix("_count")} <= exported
+    assert [metric in alert.expr for metric, alert in zip((HEARTBEAT, REQUESTS), ALERTS, strict=True)] == [True, True]

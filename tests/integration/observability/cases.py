@@ -11,6 +11,9 @@ CONTROLLER = 'up{job="finsight-controller",stack="s"}'
 NEXT = f"finsight_policy_next_cut_over_timestamp_seconds{{{CHAT}}}"
 LATE = f"finsight_policy_cut_overs_late_total{{{CHAT}}}"
 HEARTBEAT = 'ray_dashboard_event_loop_tasks{stack="s",backend="ray",Component="dashboard"}'
+ASKED = (
+    'ray_dashboard_api_requests_duration_seconds_count{stack="s",backend="ray",endpoint="prometheus_service_discovery"}'
+)
 DAY_S = 86400
 
 
@@ -105,6 +108,11 @@ NGINX = {"stack": "s", "job": "finsight-nginx", "instance": "h:1"}
 STUCK = {"stack": "s", "tenant": "acme", "destination": "code"}
 IS_STUCK = "The migration of acme to code is stuck in shifting"
 LOST = {"stack": "s", "backend": "ray", "summary": "Ray's dashboard on backend ray exports nothing any more"}
+RESTARTED = {
+    "stack": "s",
+    "backend": "ray",
+    "summary": "Ray's head on backend ray was restarted within the last 15 minutes",
+}
 
 CASES = (
     Case("FinSightNoReplicaReady", "none is ready", "2m", ready(0), NONE_READY),
@@ -304,4 +312,8 @@ CASES = (
     Case("RayDashboardHeartbeatLost", "it was there", "5m", {HEARTBEAT: "7+0x8 stale"}, LOST),
     Case("RayDashboardHeartbeatLost", "it is there", "5m", {HEARTBEAT: steady(7)}),
     Case("RayDashboardHeartbeatLost", "there is no such backend", "5m", {CONTROLLER: steady(1)}),
+    Case("RayHeadRestarted", "it counts from the beginning", "3m", {ASKED: "1+1x8 1+1x400"}, RESTARTED),
+    Case("RayHeadRestarted", "it was away for a scrape", "3m", {ASKED: "1+1x8 stale 1+1x400"}, RESTARTED),
+    Case("RayHeadRestarted", "that was long ago", "20m", {ASKED: "1+1x8 1+1x400"}),
+    Case("RayHeadRestarted", "it counts on", "3m", {ASKED: "1+1x400"}),
 )

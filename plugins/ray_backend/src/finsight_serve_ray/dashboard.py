@@ -27,7 +27,7 @@ SERVE = Row(
             ),
             "Whether the head's dashboard exports its heartbeat.",
             "states",
-            alerts=("RayDashboardHeartbeatLost",),
+            alerts=("RayDashboardHeartbeatLost", "RayHeadRestarted"),
             states=(State("lost", "critical"), State("heard", "ok")),
         ),
         Panel(

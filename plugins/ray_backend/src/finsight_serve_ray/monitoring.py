@@ -9,6 +9,8 @@ from finsight_serve.domain import Alert, ScrapeJob
 
 HEARTBEAT = "ray_dashboard_event_loop_tasks"
 """A gauge that the dashboard's process alone exports, and sets anew every few seconds."""
+REQUESTS = "ray_dashboard_api_requests_duration_seconds_count"
+"""A counter of the same process, under the same labels after a restart: Prometheus' own discovery asks it."""
 EACH = "by (stack, backend)"
 
 ALERTS = (
@@ -19,6 +21,15 @@ ALERTS = (
         "critical",
         "Ray's dashboard on backend {{ $labels.backend }} exports nothing any more",
         "The head is gone, or its dashboard is: replicas may serve on, but nothing can be deployed or observed.",
+        "head-lost",
+    ),
+    Alert(
+        "RayHeadRestarted",
+        f"sum {EACH} (resets({REQUESTS}[15m])) > 0",
+        0,
+        "warning",
+        "Ray's head on backend {{ $labels.backend }} was restarted within the last 15 minutes",
+        "One that is back within a minute is not missed by its heartbeat: find out why it ended before it does again.",
         "head-lost",
     ),
 )
