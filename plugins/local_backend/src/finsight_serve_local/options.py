@@ -16,7 +16,7 @@ class LocalOptions(BaseModel):
         "named gets free ports. With fixed ports a changed replica is stopped before its successor starts.",
     )
     drain_delay_s: float = Field(
-        default=1.0,
+        default=3.0,  # on a busy machine a new configuration of the load balancer has taken more than one
         ge=0,
         description="Seconds between saying that a replica drains and telling it to end: time for the load balancer "
         "to send new requests elsewhere.",
