@@ -1,7 +1,8 @@
-"""`python docs/record_benchmark.py FILE [measured|tenants|k8s|overload]`: puts what was measured into its document.
+"""`python docs/record_benchmark.py FILE [measured|tenants|k8s|overload|compose]`: puts what was measured into its document.
 
 FILE is what `python -m benchmarks -o json` (measured), `python -m benchmarks.tenants -o json` (tenants),
-`python -m benchmarks.k8s -o json` (k8s) or `python -m benchmarks.overload -o json` (overload) printed.
+`python -m benchmarks.k8s -o json` (k8s), `python -m benchmarks.overload -o json` (overload) or
+`python -m benchmarks.compose_faults -o json` (compose) printed.
 """
 
 import json
@@ -17,6 +18,7 @@ DOCUMENTS = {
     "tenants": ROOT / "docs" / "tenants.md",
     "k8s": ROOT / "docs" / "kubernetes.md",
     "overload": ROOT / "docs" / "overload.md",
+    "compose": ROOT / "docs" / "operations.md",
 }
 ABOUT = "about this run"
 

@@ -1,0 +1,122 @@
+"""The compose file on a real Docker, with the simulated engine: it answers, stays answering, and says what is wrong."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from finsight_serve.drill.load import Caller, Load, count
+
+from ...e2e.waiting import wait_until
+from .project import Project, State, booted, lacking
+
+TIMEOUT_S = 180.0
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", autouse=True)
+def docker() -> None:
+    if missing := lacking():
+        pytest.skip(missing)
+
+
+@pytest.fixture(scope="module")
+def project(docker: None) -> Iterator[Project]:
+    with booted(FS_ENGINE="sim") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def caller(project: Project) -> Caller:
+    return Caller(project.url, project.make_key(), "sim-model", clients=4)
+
+
+def test_an_answer_is_streamed_on_the_one_port(project: Project, caller: Caller) -> None:
+    body = {"model": caller.model, "stream": True, "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"Authorization": f"Bearer {caller.key}"}
+    answer = httpx.post(f"{project.url}/v1/chat/completions", json=body, headers=headers, timeout=60, trust_env=False)
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.count("data: {") >= 5 and answer.text.rstrip().endswith("data: [DONE]")
+    without = httpx.post(f"{project.url}/v1/chat/completions", json=body, timeout=60, trust_env=False)
+    assert without.status_code == 401
+
+
+def test_two_replicas_run_on_the_workers_and_none_on_the_head(project: Project) -> None:
+    replicas = json.loads(project.fs("status", "-o", "json"))["replicas"]
+    workers = {project.inspect(container).address for container in project.containers("worker")}
+    assert len(workers) == 2
+    assert {replica["address"].partition(":")[0] for replica in replicas if replica["state"] == "ready"} <= workers
+    assert sum(replica["state"] == "ready" for replica in replicas) >= 2
+
+
+def test_ray_s_token_stands_in_no_environment_and_no_argument(project: Project) -> None:
+    token = project.compose("exec", "-T", "head", "cat", "/var/lib/finsight/token/ray")
+    assert len(token) == 64
+    everything = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' ' '"
+    for service in ("head", "worker", "controller", "prometheus"):
+        seen = project.compose("exec", "-T", service, "sh", "-c", everything)
+        assert "PATH=" in seen and token not in seen, service
+
+
+@pytest.mark.parametrize("service", ["head", "controller"])
+def test_what_only_decides_is_killed_and_comes_back_while_answers_go_on(
+    service: str, project: Project, caller: Caller
+) -> None:
+    (container,) = project.containers(service)
+    before = project.inspect(container)
+    load = Load(caller).start()
+    try:
+        wait_until(lambda: len(load.answers) >= 8, TIMEOUT_S, "answers before the fault")
+        os.kill(before.pid, signal.SIGKILL)
+
+        def back() -> State | None:
+            now = project.inspect(container)
+            return now if now.started_at != before.started_at and now.health == "healthy" else None
+
+        wait_until(back, TIMEOUT_S, f"{service} healthy again")
+    finally:
+        load.stop()
+    found = count(load.answers)
+    assert (found.failed, found.truncated) == (0, 0) and found.requests > 8
+
+
+def test_a_killed_nginx_comes_back_without_the_controller(project: Project, caller: Caller) -> None:
+    project.compose("stop", "controller")
+    try:
+        (container,) = project.containers("nginx")
+        before = project.inspect(container)
+        os.kill(before.pid, signal.SIGKILL)
+        wait_until(lambda: project.inspect(container).started_at != before.started_at, TIMEOUT_S, "nginx started again")
+        load = Load(caller).start()
+        try:
+            wait_until(lambda: load.complete_since(0) >= 4, TIMEOUT_S, "answers again")
+        finally:
+            load.stop()
+    finally:
+        project.compose("up", "--detach", "--wait", "controller")
+
+
+def test_a_taken_port_is_named(docker: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        project = Project({"FS_ENGINE": "sim"}, port=held.getsockname()[1])
+        try:
+            done = project.try_compose("up", "--detach", "--no-deps", "nginx")
+        finally:
+            project.try_compose("down", "--volumes", "--timeout", "1")
+    assert done.returncode and f"{project.port}" in done.stderr and "in use" in done.stderr
+
+
+def test_too_little_memory_is_said_and_ends_the_command(docker: None) -> None:
+    project = Project({"FS_ENGINE": "sim", "FS_WORKER_MEMORY": "300m"})
+    try:
+        done = project.try_compose("up", "--detach", "--wait", "worker")
+        logs = project.compose("logs", "worker")
+    finally:
+        project.try_compose("down", "--volumes", "--timeout", "1")
+    assert done.returncode
+    assert "worker: has 300 MiB of memory and needs 1000: raise FS_WORKER_MEMORY" in logs
