@@ -5,12 +5,14 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from finsight_serve.drill.load import Caller, Load, count
 
+from ...e2e.stand import Stand
 from ...e2e.waiting import wait_until
 from .project import Project, State, booted, lacking
 
@@ -61,6 +63,27 @@ def test_ray_s_token_stands_in_no_environment_and_no_argument(project: Project) 
     for service in ("head", "worker", "controller", "prometheus"):
         seen = project.compose("exec", "-T", service, "sh", "-c", everything)
         assert "PATH=" in seen and token not in seen, service
+
+
+def test_a_controller_outside_serves_on_the_same_cluster_and_leaves_it(project: Project, tmp_path: Path) -> None:
+    token, stand = tmp_path / "ray-token", Stand("outside")
+    project.compose("cp", "head:/var/lib/finsight/token/ray", str(token))
+    token.chmod(0o600)
+    (head,) = project.containers("head")
+    cluster = ("--ray-address", f"http://{project.inspect(head).address}:8265", "--ray-auth-token-file", str(token))
+    try:
+        stand.write(backend="ray")
+        served = stand.fs("serve", "--detach", *cluster)
+        assert served.returncode == 0, served.stdout + served.stderr
+        stand.note_keys(served.stdout)
+        with stand.load(workers=2, rounds=2) as load:
+            load.join()
+        assert load.not_whole() == [] and load.count("whole") == 4
+    finally:
+        stand.close()
+    assert httpx.get(f"{project.url}/health", timeout=60, trust_env=False).status_code == 200
+    replicas = json.loads(project.fs("status", "-o", "json"))["replicas"]
+    assert [replica["state"] for replica in replicas] == ["ready", "ready"]
 
 
 @pytest.mark.parametrize("service", ["head", "controller"])

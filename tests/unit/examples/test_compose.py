@@ -15,7 +15,7 @@ from finsight_serve.stack import load_stack
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "compose"
-SEVERAL_NODES = ("RAY_gcs_rpc_server_reconnect_timeout_s",)
+SEVERAL_NODES = ("RAY_gcs_rpc_server_reconnect_timeout_s", "RAY_raylet_start_wait_time_s")
 DEFAULT = re.compile(r"\$\{[A-Z_]+:-((?:[^${}]|\$\{[^}]*\})*)\}")
 
 
@@ -57,6 +57,11 @@ def test_no_replica_runs_on_the_head_and_its_store_is_a_volume(compose: Mapping[
     assert "--num-cpus=0" in head["command"]
     assert "gcs:" + head["environment"]["RAY_gcs_storage_path"] in head["volumes"]
     assert compose["services"]["worker"]["deploy"]["replicas"] == 2
+
+
+def test_engines_leave_processors_to_what_decides_and_to_what_carries(compose: Mapping[str, Any]) -> None:
+    shares = {name: service.get("cpu_shares", 1024) for name, service in compose["services"].items()}
+    assert shares.pop("worker") < min(shares.values())
 
 
 def test_a_node_is_set_as_that_of_the_local_cluster(compose: Mapping[str, Any]) -> None:
