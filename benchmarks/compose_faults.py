@@ -2,7 +2,7 @@
 
 Boots docker-compose.scaling.yml as a project of its own and kills one main process after the other under a steady load,
 each by its process id on this machine, since `docker kill` would switch the restart policy off. FS_ENGINE and the other
-variables of that file hold. Needs root, Docker and its compose plugin. Some three minutes for each.
+variables of that file hold. Needs root, Docker and its compose plugin. Some two minutes for each.
 """
 
 import os
