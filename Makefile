@@ -8,7 +8,7 @@ TIERS ?= unit contract integration e2e cluster
 CLUSTER = .venv/bin/python -m tests.cluster.harness
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## Make .venv hold everything (Python 3.11 to 3.13 and a package index are enough)
 	@PYTHON="$(PYTHON)" scripts/setup
