@@ -25,17 +25,17 @@ RUN ./install . "$ENGINE" "$VLLM_BUILD"
 FROM ${BASE_IMAGE} AS serve
 ARG ENGINE=vllm
 ARG VLLM_BUILD=cpu
-# What vLLM for CPU loads and no wheel carries.
-RUN [ "$ENGINE-$VLLM_BUILD" != vllm-cpu ] || { apt-get update && apt-get install --yes --no-install-recommends libnuma1 \
-    && rm -rf /var/lib/apt/lists/*; }
+# What vLLM for CPU loads and no wheel carries. A base image may have it: this stage has no settings for a package index.
+RUN if [ "$ENGINE-$VLLM_BUILD" = vllm-cpu ] && ! ldconfig -p | grep -q libnuma.so.1; then \
+        apt-get update && apt-get install --yes --no-install-recommends libnuma1 && rm -rf /var/lib/apt/lists/*; fi
 RUN groupadd --gid 10001 finsight && useradd --uid 10001 --gid 10001 --home-dir /var/lib/finsight --no-create-home finsight \
-    && for place in state models token gcs; do \
+    && for place in state models compiled token gcs; do \
         install --directory --mode=0700 --owner=10001 --group=10001 /var/lib/finsight/$place; done \
     && chmod 0750 /var/lib/finsight/token && chmod 0755 /var/lib/finsight/models
 COPY --from=build /opt/finsight /opt/finsight
 COPY docker/ray-node docker/answers /usr/local/bin/
 ENV PATH=/opt/finsight/bin:/usr/local/bin:/usr/bin:/bin HOME=/var/lib/finsight \
-    XDG_CACHE_HOME=/var/lib/finsight/models VLLM_CACHE_ROOT=/tmp/vllm FS_STATE_DIR=/var/lib/finsight/state PYTHONUNBUFFERED=1
+    XDG_CACHE_HOME=/var/lib/finsight/models FS_STATE_DIR=/var/lib/finsight/state PYTHONUNBUFFERED=1
 WORKDIR /etc/finsight
 USER 10001:10001
 CMD ["fs", "--help"]

@@ -1,6 +1,6 @@
 # `make serve` and `make test` are all that a newcomer needs; both set up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-all check bench bench-sim bench-tenants bench-overload bench-k8s bench-compose cluster-up cluster-down monitoring clean
+.PHONY: help setup serve test test-all check bench bench-sim bench-tenants bench-overload bench-k8s bench-market-open bench-compose cluster-up cluster-down monitoring clean
 
 STACK ?= examples/quickstart/fs.yaml
 BACKEND ?= ray
@@ -48,6 +48,9 @@ cluster-down: setup ## Stop it, and leave nothing of it
 
 bench-k8s: setup ## Measure what Kubernetes costs, on a cluster of its own (Linux, root, Go; some ten minutes)
 	@.venv/bin/python -m benchmarks.k8s
+
+bench-market-open: setup ## Measure a market open on real Ray, without and with MARKET_HOURS (ten minutes)
+	@.venv/bin/python -m benchmarks.market_open_real
 
 bench-compose: setup ## Measure what it costs to kill a service of the compose file (root, Docker; some ten minutes)
 	@.venv/bin/python -m benchmarks.compose_faults

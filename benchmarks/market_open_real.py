@@ -5,8 +5,6 @@ before nine. The simulated engine is as slow, and starts as slowly, as `market_o
 """
 
 import asyncio
-import dataclasses
-import json
 import signal
 import sys
 import time
@@ -15,8 +13,8 @@ from contextlib import closing
 from typing import Any
 
 import click
+from tests.e2e.clocked_stand import ClockedStand
 from tests.e2e.stand import MODEL
-from tests.e2e.test_cut_over import ClockedStand
 
 from finsight_serve.cli.output import Section, rendered
 from finsight_serve.domain import AutoscalingPolicy
@@ -27,8 +25,8 @@ from .machine import say
 from .market_open import BURST_RATE_PER_S, DEFAULT, LATE_S, MARKET_HOURS, REPLICA
 from .open_loop import Sent, run_open_loop
 
-TOKENS = 39
-BURST_S = 150.0
+TOKENS = 39  # of an answer, evenly over REPLICA.service_s: five a second
+BURST_S = PATIENCE_S = 150.0
 LEAD_S = 90.0  # from where the clock is set to nine: longer than a cold start
 START_S = 300.0
 BODY = {"prompt": "now", "max_tokens": TOKENS, "stream": True}
@@ -38,15 +36,7 @@ ENGINE = {
     "load_s": REPLICA.cold_start_s,
 }
 CALENDAR = {"exchange": "XNYS", "start": "09:00", "end": "16:00", "timezone": "America/New_York"}
-
-
-def given(policy: AutoscalingPolicy) -> dict[str, Any]:
-    """As fs.yaml has it."""
-    written = json.loads(json.dumps(dataclasses.asdict(policy)))
-    return {name: written[name] for name in NAMES}
-
-
-NAMES = (
+GIVEN = (
     "min_replicas",
     "max_replicas",
     "target_ongoing_requests",
@@ -54,6 +44,13 @@ NAMES = (
     "downscale_delay_s",
     "smoothing_factor",
 )
+
+
+def given(policy: AutoscalingPolicy) -> dict[str, Any]:
+    """As fs.yaml has it."""
+    return {name: getattr(policy, name) for name in GIVEN}
+
+
 WINDOW = {"name": "market-hours", "calendar": CALENDAR, "policy": given(MARKET_HOURS), "lead_s": "measured"}
 CASES: Mapping[str, Mapping[str, Any]] = {
     "floor 1 all day": given(DEFAULT),
@@ -79,7 +76,7 @@ async def _open(stand: ClockedStand) -> Mapping[str, object]:
     at_nine = _ready(stand)
     target = Target("chat", stand.url.partition("//")[2], MODEL, stand.keys["default"])
     rates = {"default": BURST_RATE_PER_S}
-    tasks = await run_open_loop({"default": target}, rates, BODY, duration_s=BURST_S, patience_s=BURST_S, seed=9)
+    tasks = await run_open_loop({"default": target}, rates, BODY, duration_s=BURST_S, patience_s=PATIENCE_S, seed=9)
     return {"ready_at_9": at_nine, **_figures(await asyncio.gather(*tasks)), "ready_after": _ready(stand)}
 
 
@@ -88,15 +85,16 @@ def _ready(stand: ClockedStand) -> int:
 
 
 def _figures(sent: Sequence[Sent]) -> Mapping[str, object]:
-    waits_s = sorted(one.ttft_s for one in sent if one.ttft_s is not None)
-    late = [one.at_s for one in sent if one.ttft_s is None or one.ttft_s > LATE_S]
+    """Who got no first byte has waited for as long as there was patience."""
+    waits_s = sorted(PATIENCE_S if one.ttft_s is None else one.ttft_s for one in sent)
+    late_s = [one.at_s for one in sent if one.ttft_s is None or one.ttft_s > LATE_S]
     return {
         "requests": len(sent),
         "not_whole": sum(one.became != "whole" for one in sent),
-        "late": round(len(late) / len(sent), 3),
-        "p99_wait_s": round(waits_s[int(0.99 * (len(waits_s) - 1))], 1),
+        "late": round(len(late_s) / len(sent), 3),
+        "p99_wait_s": round(waits_s[int(0.99 * (len(sent) - 1))], 1),
         "longest_wait_s": round(waits_s[-1], 1),
-        "late_until_s": round(max(late, default=0.0)),
+        "late_until_s": round(max(late_s, default=0.0)),
     }
 
 

@@ -1,7 +1,8 @@
-"""`python docs/record_benchmark.py FILE [measured|tenants|k8s|overload|compose]`: puts what was measured into its document.
+"""`python docs/record_benchmark.py FILE [measured|tenants|k8s|overload|opening|compose]`: puts figures into documents.
 
 FILE is what `python -m benchmarks -o json` (measured), `python -m benchmarks.tenants -o json` (tenants),
-`python -m benchmarks.k8s -o json` (k8s), `python -m benchmarks.overload -o json` (overload) or
+`python -m benchmarks.k8s -o json` (k8s), `python -m benchmarks.overload -o json` (overload),
+`python -m benchmarks.market_open_real -o json` (opening) or
 `python -m benchmarks.compose_faults -o json` (compose) printed.
 """
 
@@ -18,6 +19,7 @@ DOCUMENTS = {
     "tenants": ROOT / "docs" / "tenants.md",
     "k8s": ROOT / "docs" / "kubernetes.md",
     "overload": ROOT / "docs" / "overload.md",
+    "opening": ROOT / "docs" / "overload.md",
     "compose": ROOT / "docs" / "operations.md",
 }
 ABOUT = "about this run"

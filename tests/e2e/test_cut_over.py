@@ -4,14 +4,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from . import clocked
+from .clocked_stand import ClockedStand
 from .faults import is_well
 from .load import Load
 from .stand import Stand
@@ -25,31 +23,6 @@ MARKET_HOURS = {
 }
 POLICY = {"from": "serving.autoscaling_policy:DEFAULT_AUTOSCALING", "schedule": [MARKET_HOURS]}
 LEAD_S = 3.0  # from where the clock is set to the edge
-
-
-class ClockedStand(Stand):
-    """Its `fs` goes by a clock of its own, on an ordinary Tuesday in New York."""
-
-    def __init__(self) -> None:
-        super().__init__("cut-over")
-        self._offset = self.folder / "clock-offset"
-
-    def argv(self, *command: str) -> list[str]:
-        (python, _, _, *rest) = super().argv(*command)
-        return [python, str(Path(clocked.__file__)), *rest]
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {**super().env, clocked.OFFSET_ENV: str(self._offset)}
-
-    def set_clock(self, time_of_day: str, *, before_s: float = 0.0) -> None:
-        then = datetime.fromisoformat(f"2026-11-24T{time_of_day}").replace(tzinfo=ZoneInfo("America/New_York"))
-        fresh = self._offset.with_suffix(".new")
-        fresh.write_text(repr(then.timestamp() - before_s - datetime.now().timestamp()))
-        fresh.replace(self._offset)
-
-    def cut_overs(self) -> list[str]:
-        return [event.reason for event in self.seen().events if event.kind == "policy_cut_over"]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ def install(monkeypatch):
     def install(build: tuple[str, Version] | None, gpu: bool) -> None:
         monkeypatch.setattr(installation, "find_build", lambda: build)
         monkeypatch.setattr(installation, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(installation, "find_library", lambda name: name)
 
     return install
 
@@ -72,14 +73,19 @@ def test_on_this_machine_the_device_must_be_the_builds(install):
 
 
 def test_a_library_that_no_wheel_carries_is_looked_for_before_a_replica_starts(install, monkeypatch):
-    monkeypatch.setattr(installation, "CPU_LIBRARY", "libnuma.so.none")
     install(CPU, gpu=False)
+    monkeypatch.setattr(installation, "find_library", lambda name: None)
     (problem,) = VllmEngine(Options(), env=None).check()
-    assert problem.message == "vLLM for CPU needs libnuma.so.none" and "libnuma1" in problem.fix
-    with pytest.raises(RuntimeError, match=r"needs libnuma.so.none: install it"):
+    assert problem.message == "vLLM for CPU needs libnuma.so.1" and "libnuma1" in problem.fix
+    with pytest.raises(RuntimeError, match=r"needs libnuma.so.1: install it"):
         asyncio.run(app.build([]))
     install(CUDA, gpu=True)
     assert VllmEngine(Options(), env=None).check() == []
+
+
+def test_a_library_is_found_where_it_loads():
+    assert installation.find_library("libc.so.6") is not None
+    assert installation.find_library("libnuma.so.none") is None
 
 
 def test_images_are_of_a_version_that_the_app_is_built_from(install):

@@ -14,6 +14,7 @@ HEARTBEAT = 'ray_dashboard_event_loop_tasks{stack="s",backend="ray",Component="d
 ASKED = (
     'ray_dashboard_api_requests_duration_seconds_count{stack="s",backend="ray",endpoint="prometheus_service_discovery"}'
 )
+ELSEWHERE = ASKED.replace('"ray",', '"ray",SessionName="another",')
 DAY_S = 86400
 
 
@@ -111,7 +112,7 @@ LOST = {"stack": "s", "backend": "ray", "summary": "Ray's dashboard on backend r
 RESTARTED = {
     "stack": "s",
     "backend": "ray",
-    "summary": "Ray's head on backend ray was restarted within the last 15 minutes",
+    "summary": "Ray's head on backend ray, or its dashboard, was restarted within the last 15 minutes",
 }
 
 CASES = (
@@ -314,6 +315,7 @@ CASES = (
     Case("RayDashboardHeartbeatLost", "there is no such backend", "5m", {CONTROLLER: steady(1)}),
     Case("RayHeadRestarted", "it counts from the beginning", "3m", {ASKED: "1+1x8 1+1x400"}, RESTARTED),
     Case("RayHeadRestarted", "it was away for a scrape", "3m", {ASKED: "1+1x8 stale 1+1x400"}, RESTARTED),
+    Case("RayHeadRestarted", "in another session", "3m", {ASKED: "1+1x8 stale", ELSEWHERE: "_x9 1+1x400"}, RESTARTED),
     Case("RayHeadRestarted", "that was long ago", "20m", {ASKED: "1+1x8 1+1x400"}),
     Case("RayHeadRestarted", "it counts on", "3m", {ASKED: "1+1x400"}),
 )

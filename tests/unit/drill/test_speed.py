@@ -55,6 +55,12 @@ def test_names_of_what_is_recorded_stay() -> None:
     assert names == [one.name for one in recordings()]
 
 
+def test_of_a_subquery_both_durations_are_divided() -> None:
+    assert hastened_expr("resets((sum(requests_count))[15m:15s]) > 0", 15) == (
+        "resets((sum(requests_count))[60000ms:1000ms]) > 0"
+    )
+
+
 def test_intervals_are_divided_wherever_they_stand() -> None:
     config = loaded(CONFIG, 15)
     assert config["global"] == {"scrape_interval": "1000ms", "evaluation_interval": "1000ms"}

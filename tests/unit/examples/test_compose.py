@@ -60,8 +60,15 @@ def test_no_replica_runs_on_the_head_and_its_store_is_a_volume(compose: Mapping[
 
 
 def test_engines_leave_processors_to_what_decides_and_to_what_carries(compose: Mapping[str, Any]) -> None:
-    shares = {name: service.get("cpu_shares", 1024) for name, service in compose["services"].items()}
+    shares = {name: service["cpu_shares"] for name, service in compose["services"].items()}
     assert shares.pop("worker") < min(shares.values())
+
+
+@pytest.mark.parametrize("name", ["head", "worker"])
+def test_a_node_is_given_up_by_ray_and_by_docker_after_the_same_time(name: str, compose: Mapping[str, Any]) -> None:
+    service = compose["services"][name]
+    waits_s = service["environment"]["RAY_raylet_start_wait_time_s"]
+    assert service["healthcheck"]["start_period"] == f"{waits_s}s"
 
 
 def test_a_node_is_set_as_that_of_the_local_cluster(compose: Mapping[str, Any]) -> None:
@@ -72,7 +79,7 @@ def test_a_node_is_set_as_that_of_the_local_cluster(compose: Mapping[str, Any]) 
     assert {name: ours.get(name) for name in wanted.keys() - here} == {
         name: wanted[name] for name in wanted.keys() - here
     }
-    assert compose["services"]["worker"]["environment"].keys() - {"FS_ENGINE", *SEVERAL_NODES} <= wanted.keys()
+    assert compose["services"]["worker"]["environment"].keys() - {"FS_ENGINE", "VLLM_CACHE_ROOT", *SEVERAL_NODES} <= wanted.keys()
 
 
 @pytest.mark.parametrize("engine", ["sim", "vllm"])

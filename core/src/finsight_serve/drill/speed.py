@@ -29,7 +29,7 @@ def divided(duration: str, speed: int) -> str:
 
 
 def hastened_expr(expr: str, speed: int) -> str:
-    windows = re.sub(rf"\[{DURATION}\]", lambda found: f"[{divided(found[0][1:-1], speed)}]", expr)
+    windows = re.sub(rf"(?<=[\[:]){DURATION}(?=[\]:])", lambda found: divided(found[0], speed), expr)
     return WAIT.sub(lambda found: f"{int(found[0]) / speed:g}", windows)
 
 

@@ -10,7 +10,8 @@ from finsight_serve.domain import Alert, ScrapeJob
 HEARTBEAT = "ray_dashboard_event_loop_tasks"
 """A gauge that the dashboard's process alone exports, and sets anew every few seconds."""
 REQUESTS = "ray_dashboard_api_requests_duration_seconds_count"
-"""A counter of the same process, under the same labels after a restart: Prometheus' own discovery asks it."""
+"""A counter of the same process, which Prometheus' own discovery raises. One that was restarted may have another address
+and another session's name, so it is summed before it is looked at."""
 EACH = "by (stack, backend)"
 
 ALERTS = (
@@ -25,10 +26,10 @@ ALERTS = (
     ),
     Alert(
         "RayHeadRestarted",
-        f"sum {EACH} (resets({REQUESTS}[15m])) > 0",
+        f"resets((sum {EACH} ({REQUESTS}))[15m:15s]) > 0",
         0,
         "warning",
-        "Ray's head on backend {{ $labels.backend }} was restarted within the last 15 minutes",
+        "Ray's head on backend {{ $labels.backend }}, or its dashboard, was restarted within the last 15 minutes",
         "One that is back within a minute is not missed by its heartbeat: find out why it ended before it does again.",
         "head-lost",
     ),

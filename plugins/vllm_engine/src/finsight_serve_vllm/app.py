@@ -23,8 +23,8 @@ async def factory(argv: Sequence[str]) -> App:
 
 async def build(argv: Sequence[str]) -> "FastAPI":
     """Raises `RuntimeError` where this machine lacks what vLLM needs, and whatever vLLM raises that does not start."""
-    for problem in check_library():
-        raise RuntimeError(f"{problem.message}: {problem.fix}")
+    if problems := check_library():
+        raise RuntimeError(f"{problems[0].message}: {problems[0].fix}")
     for name, value in ALWAYS.items():
         os.environ.setdefault(name, value)
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state

@@ -5,6 +5,7 @@ Replicas on other machines have a build of their own: `Options.device` says whic
 
 import ctypes
 import importlib.metadata
+import sys
 from pathlib import Path
 
 from packaging.version import Version
@@ -64,10 +65,14 @@ def check_installation() -> list[Problem]:
 
 def check_library() -> list[Problem]:
     """Of the machine that this runs on: a replica's may be another than the one that looked before it was started."""
-    if not runs_on_cpu():
+    if not runs_on_cpu() or sys.platform != "linux" or find_library(CPU_LIBRARY):
         return []
+    return [Problem(f"vLLM for CPU needs {CPU_LIBRARY}", "install it (Debian: libnuma1; Fedora: numactl-libs)")]
+
+
+def find_library(name: str) -> str | None:
     try:
-        ctypes.CDLL(CPU_LIBRARY)
+        ctypes.CDLL(name)
     except OSError:
-        return [Problem(f"vLLM for CPU needs {CPU_LIBRARY}", "install it (Debian: libnuma1; Fedora: numactl-libs)")]
-    return []
+        return None
+    return name
