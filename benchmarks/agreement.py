@@ -39,6 +39,7 @@ POLICY = AutoscalingPolicy(
 TOKENS, TOKEN_INTERVAL_S, LOAD_S = 20, 0.2, 5.0
 ONGOING = (4, 18, 30, 10, 26, 2)
 """Streams open at a time, on average, in each sixth of the run."""
+TAIL_CHARS = 200
 SETTLE_S = 60.0
 """After the start, before anything is compared: Ray knows nothing of the time before either."""
 
@@ -50,7 +51,8 @@ class Observation:
     start_s: float = field(default_factory=time.time)
     requests: list[tuple[float, float]] = field(default_factory=list)
     """(arrival, seconds until its end)"""
-    failed: int = 0
+    failures: list[tuple[float, str]] = field(default_factory=list)
+    """(arrival, what came instead of a whole answer)"""
     replicas: list[tuple[float, int]] = field(default_factory=list)
     """(when, how many that start or serve)"""
     cold_start_s: float = 0.0
@@ -78,7 +80,7 @@ def main(seconds: float, svg: Path | None) -> object:
         draw(svg, list(times_s), real, lab, [open_at(seen.requests, at_s) for at_s in times_s])
     row = {
         "requests": len(seen.requests),
-        "failed": seen.failed,
+        "failed": len(seen.failures),
         "seconds": len(real),
         "equal_share": round(equal / len(real), 4),
         "within_one_share": round(sum(abs(a - b) <= 1 for a, b in zip(real, lab, strict=True)) / len(real), 4),
@@ -88,7 +90,11 @@ def main(seconds: float, svg: Path | None) -> object:
         "changes_lab": changes(lab),
         "cold_start_s": round(seen.cold_start_s, 1),
     }
-    return [Section("replicas of real Ray Serve and of the lab's loop", [row])]
+    return [Section("replicas of real Ray Serve and of the lab's loop", [row]), Section("what failed", failed(seen))]
+
+
+def failed(seen: Observation) -> list[dict[str, object]]:
+    return [{"at_s": round(at_s, 1), "what": what} for at_s, what in seen.failures]
 
 
 def deployment() -> dict[str, object]:
@@ -119,7 +125,8 @@ async def ask(http: httpx.AsyncClient, target: Target, seen: Observation) -> Non
     body = {"model": target.model, "prompt": "Hello", "max_tokens": TOKENS, "stream": True}
     headers = {"Authorization": f"Bearer {target.key}"}
     answer = await http.post(f"http://{target.address}/v1/completions", json=body, headers=headers)
-    seen.failed += not answer.text.rstrip().endswith("[DONE]")
+    if not (text := answer.text.rstrip()).endswith("[DONE]"):
+        seen.failures.append((arrival_s, f"HTTP {answer.status_code} {text[-TAIL_CHARS:]}"))
     seen.requests.append((arrival_s, seen.now_s() - arrival_s))
 
 

@@ -24,7 +24,18 @@ from finsight_serve_k8s_keda.autoscaler import KedaControlLoop
 from finsight_serve_k8s_keda.options import Options
 
 from . import kubernetes
-from .agreement import Observation, ask, changes, held_at, open_at, service_of, steps_of, trace_of, watch_replicas
+from .agreement import (
+    Observation,
+    ask,
+    changes,
+    failed,
+    held_at,
+    open_at,
+    service_of,
+    steps_of,
+    trace_of,
+    watch_replicas,
+)
 from .disagreements import SYNC_S, disagreements, equal_share, seconds_by_cause
 from .machine import Served, say, served
 
@@ -68,6 +79,7 @@ def main(seconds: float, svg: Path | None) -> object:
     found = list(disagreements(real[RAY], real[KEDA]))
     return [
         Section("one load on both backends", [row(name, seen[name], real[name], lab[name]) for name in (RAY, KEDA)]),
+        Section("what failed", [{"backend": name, **one} for name in (RAY, KEDA) for one in failed(seen[name])]),
         Section(
             "Ray Serve and KEDA",
             [{"seconds": len(times_s), "equal_share": round(equal_share(real[RAY], real[KEDA]), 4)}],
@@ -97,7 +109,8 @@ async def observe(stacks: Mapping[str, Served], seconds: float) -> Mapping[str, 
     """Every stream begins on all of them at once."""
     first = Observation()
     seen = {
-        name: first if place == 0 else replace(first, requests=[], replicas=[]) for place, name in enumerate(stacks)
+        name: first if place == 0 else replace(first, requests=[], failures=[], replicas=[])
+        for place, name in enumerate(stacks)
     }
     draws = random.Random(20261124)
     async with httpx.AsyncClient(trust_env=False, timeout=120, limits=httpx.Limits(max_connections=None)) as http:
@@ -139,7 +152,7 @@ def row(name: str, seen: Observation, real: Sequence[int], lab: Sequence[int]) -
     return {
         "backend": name,
         "requests": len(seen.requests),
-        "failed": seen.failed,
+        "failed": len(seen.failures),
         "as_the_lab_said": round(equal_share(real, lab), 4),
         "replica_seconds": sum(real),
         "replica_seconds_lab": sum(lab),
