@@ -79,7 +79,8 @@ def test_a_node_is_set_as_that_of_the_local_cluster(compose: Mapping[str, Any]) 
     assert {name: ours.get(name) for name in wanted.keys() - here} == {
         name: wanted[name] for name in wanted.keys() - here
     }
-    assert compose["services"]["worker"]["environment"].keys() - {"FS_ENGINE", "VLLM_CACHE_ROOT", *SEVERAL_NODES} <= wanted.keys()
+    own = {"FS_ENGINE", "VLLM_CACHE_ROOT", *SEVERAL_NODES}
+    assert compose["services"]["worker"]["environment"].keys() - own <= wanted.keys()
 
 
 @pytest.mark.parametrize("engine", ["sim", "vllm"])

@@ -10,8 +10,8 @@ from finsight_serve.domain import Alert, ScrapeJob
 HEARTBEAT = "ray_dashboard_event_loop_tasks"
 """A gauge that the dashboard's process alone exports, and sets anew every few seconds."""
 REQUESTS = "ray_dashboard_api_requests_duration_seconds_count"
-"""A counter of the same process, which Prometheus' own discovery raises. One that was restarted may have another address
-and another session's name, so it is summed before it is looked at."""
+"""A counter of the same process, which Prometheus' own discovery raises. One that was restarted may have another
+address and another session's name, so it is summed before it is looked at."""
 EACH = "by (stack, backend)"
 
 ALERTS = (
