@@ -12,7 +12,7 @@ import pytest
 from finsight_serve.drill.load import Caller, Load, ask
 from finsight_serve.drill.waiting import wait_until
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 TOKEN = b"data: {}\n\n"
 WHOLE = CHUNKED + b"a\r\n" + TOKEN + b"\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
@@ -31,6 +31,9 @@ def answering(answer: bytes) -> Iterator[str]:
                 with connection:
                     connection.recv(65536)
                     connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # closed with a request half read, it would take the answer back
+                        pass
 
         Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
