@@ -22,6 +22,7 @@ from .cgroups import make_cgroup, remove_cgroup
 from .errors import HarnessError
 from .requirements import search_path
 
+FORWARDS_NOTHING = "-P FORWARD DROP"
 INIT = """
 set -e
 mount --make-rshared /
@@ -110,6 +111,8 @@ class Sandbox:
         )
         with contextlib.suppress(HarnessError):  # it went with its other end
             _ip("link", "del", self.link)
+        with contextlib.suppress(HarnessError):  # most hosts needed none
+            self._forward("--delete")
         remove_cgroup(self.cgroup)
 
     @property
@@ -128,6 +131,13 @@ class Sandbox:
         self.run("ip", "route", "add", "default", "via", addresses.host)
         for net in (addresses.pods, addresses.services):
             _ip("route", "add", str(net), "via", addresses.node)
+        if FORWARDS_NOTHING in _on_host("iptables", "--wait", "--list-rules", "FORWARD"):
+            self._forward("--insert")
+
+    def _forward(self, order: str) -> None:
+        """Where Docker runs, the host passes on nothing but what Docker's own rules name."""
+        for way in ("--in-interface", "--out-interface"):
+            _on_host("iptables", "--wait", order, "FORWARD", way, self.link, "--jump", "ACCEPT")
 
     @property
     def first_process(self) -> int:
@@ -156,10 +166,13 @@ class Sandbox:
 
 
 def _ip(*arguments: str) -> str:
-    env = {**os.environ, "PATH": search_path()}
-    done = subprocess.run(["ip", *arguments], env=env, capture_output=True, text=True)
+    return _on_host("ip", *arguments)
+
+
+def _on_host(*argv: str) -> str:
+    done = subprocess.run(argv, env={**os.environ, "PATH": search_path()}, capture_output=True, text=True)
     if done.returncode:
-        raise HarnessError(f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        raise HarnessError(f"`{' '.join(argv)}` failed: {done.stderr.strip()}")
     return done.stdout
 
 
