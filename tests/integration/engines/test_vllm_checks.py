@@ -24,6 +24,23 @@ env = Env("test", None, None, None, None, lambda line: print(line, flush=True))
 VllmEngine(Options(), env).prepare("smollm2")
 """
 
+HOSTED = """
+import asyncio, logging.handlers, sys
+handler = logging.handlers.MemoryHandler(1, target=logging.NullHandler())
+from finsight_serve_vllm.app import factory
+try:
+    asyncio.run(factory(["--model", "/nowhere/at/all"]))
+except Exception:
+    print("vllm" in sys.modules, handler.target is not None)
+"""
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_host_keeps_its_own_logging() -> None:
+    """Ray Serve asks its handler for a file when a lost head is back; a replica that has none is ended."""
+    done = subprocess.run([sys.executable, "-c", HOSTED], capture_output=True, text=True, timeout=180)
+    assert done.stdout.splitlines()[-1] == "True True", done.stdout + done.stderr
+
 
 @pytest.mark.usefixtures("vllm", "cache")
 def test_each_bad_option_is_one_problem_at_its_name(env: Env) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 async def factory(argv: Sequence[str]) -> App:
     """Loads the model, which blocks the event loop for as long, and returns the guarded app."""
+    # vLLM would set logging up anew, which closes the handlers of the process that it is a guest of: Ray Serve asks its
+    # own for a file when a head is back, and ended every replica that had lost it.
+    os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
     return guard(await build(argv))
 
 
