@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from . import clocked
 from .blue_green import ATTENTIVE, DESTINATION, PATIENT, SOURCE, deployment, routed_to, rows, wait_at
+from .clocked_stand import ClockedStand
 from .moving import migrate, migrations, wait_over, wait_phase, wait_streaming
 from .stand import Stand
 from .test_refusals import mounted
@@ -27,44 +27,21 @@ def write(stand: Stand, *more: dict[str, object]) -> None:
     )  # fmt: skip
 
 
-class SteppedStand(Stand):
-    """Its `fs` goes by a clock that can be set."""
-
-    def __init__(self) -> None:
-        super().__init__("stepped")
-        self._offset = self.folder / "clock-offset"
-        self.step_clock(0.0)
-
-    def argv(self, *command: str) -> list[str]:
-        (python, _, _, *rest) = super().argv(*command)
-        return [python, str(Path(clocked.__file__)), *rest]
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {**super().env, clocked.OFFSET_ENV: str(self._offset)}
-
-    def step_clock(self, by_s: float) -> None:
-        """Against the machine's own."""
-        fresh = self._offset.with_suffix(".new")
-        fresh.write_text(repr(by_s))
-        fresh.replace(self._offset)
-
-
 @pytest.fixture
-def stepped() -> Iterator[SteppedStand]:
-    with closing(SteppedStand()) as stand:
+def stepped() -> Iterator[ClockedStand]:
+    with closing(ClockedStand("stepped")) as stand:
         write(stand)
         yield stand
 
 
-def test_the_clock_is_set_back(stepped: SteppedStand) -> None:
+def test_the_clock_is_set_back(stepped: ClockedStand) -> None:
     stand = stepped
     stand.serve()
     with stand.load(workers=WORKERS, tokens=TOKENS) as load:
         wait_streaming(load)
         id = migrate(stand, "default", DESTINATION, *GOES_ON)
         wait_phase(stand, id, "shifting 10")
-        stand.step_clock(-BACK_S)
+        stand.move_clock(-BACK_S)
         set_back_s = time.monotonic()
         wait_until(lambda: migrations(stand)[id].step == 1, 60, "it goes on")
         held_s = time.monotonic() - set_back_s
